@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Needs Python 3.10 or newer with its venv module, git and a package index. Everything else goes into .venv.
+
+PYTHON ?= python3
+PARTS = lint docs changelog sanity unit integration build
+
+.PHONY: help venv demo test $(PARTS) format clean
+
+help:
+	@echo "make demo         show the collection at work against the emulator; no account needed"
+	@echo "make test         run every check below"
+	@echo "make lint         ruff, mypy, ansible-lint"
+	@echo "make docs         the documentation of plugins, roles and guides"
+	@echo "make changelog    the changelog and its fragments"
+	@echo "make sanity       ansible-test sanity"
+	@echo "make unit         the unit tests"
+	@echo "make integration  playbooks against the emulator"
+	@echo "make build        the tarball, and what galaxy-importer says of it"
+	@echo "make format       mend what ruff can mend"
+	@echo "make clean        remove .venv and what the checks leave behind"
+	@echo
+	@echo "PYTHON=... chooses another interpreter than python3."
+
+# Made anew when the requirements, the interpreter or the place of the clone change.
+venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "Python 3.10 or newer is needed; name one: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	    { echo "$(PYTHON) lacks its venv module (python3-venv on Debian and Ubuntu)." >&2; exit 1; }
+	@stamp=$$({ pwd; $(PYTHON) -c 'import sys; print(sys.base_prefix, sys.version)'; \
+	        cat tests/requirements.txt; } | cksum) && \
+	if [ "$$stamp" != "$$(cat .venv/stamp 2>/dev/null)" ]; then \
+	    echo "Setting up .venv ..." && \
+	    $(PYTHON) -m venv --clear .venv && \
+	    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt && \
+	    echo "$$stamp" >.venv/stamp; \
+	fi
+
+demo: venv
+	@.venv/bin/python demo/run.py
+
+test: venv
+	@.venv/bin/python tests/check.py
+
+$(PARTS): venv
+	@.venv/bin/python tests/check.py $@
+
+format: venv
+	.venv/bin/python -m ruff check --fix-only .
+	.venv/bin/python -m ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible tests/output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

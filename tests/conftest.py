@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes `ansible_collections.hostup.cloud` importable, wherever the clone lies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Made while this file is imported: the conftest files below import from it.
+TREE = tempfile.TemporaryDirectory(prefix="hostup-")
+NAMESPACE = Path(TREE.name, "ansible_collections", "hostup")
+NAMESPACE.mkdir(parents=True)
+(NAMESPACE / "cloud").symlink_to(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, TREE.name)
+os.environ["ANSIBLE_COLLECTIONS_PATH"] = TREE.name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:  # noqa: ARG001 - the hook's signature
+    """Remove the tree; the clone behind the link stays."""
+    TREE.cleanup()
