@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An emulator of the part of the HostUp API that this collection uses.
+
+It lets a stranger try everything without an account, and lets every test speak real HTTP.
+Run it from the ``tests`` folder with ``python -m emulator``.
+"""

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTTP front: what goes over the wire, what is recorded, and every fault."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+import trustme
+from requests.adapters import HTTPAdapter
+
+from emulator.faults import KINDS
+from emulator.server import Emulator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from emulator.model import JsonValue
+
+    from .conftest import Lab, Wire
+
+BROKEN = requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError
+
+
+def test_calls_and_log(emulator: Emulator, wire: Wire, lab: Lab, log: list[str]) -> None:
+    assert wire.read().json() == lab.world.iso_read(lab.vps)
+    answer = wire.act("mount", isoId=lab.iso.id)
+    assert answer.headers["Content-Type"] == "application/json"
+    wire.session.get(emulator.url + "/api/v2/vps?name=a%20b", headers={"Authorization": "Bearer wrong"}, timeout=10)
+    [write] = emulator.calls.writes()
+    assert (write.method, write.body, write.status) == ("POST", {"isoId": lab.iso.id}, 200)
+    assert (write.vps_id, write.key_name, write.at) == (lab.vps.id, "ann #1", lab.now)
+    assert emulator.calls.matching("GET", "vps$") == [emulator.calls[2]]
+    assert (emulator.calls[2].query, emulator.calls[2].key_name, emulator.calls[2].status) == (
+        {"name": "a b"},
+        None,
+        401,
+    )
+    assert re.fullmatch(r"\d\d:\d\d:\d\d POST   /\S+/mount 200 [\d.]+ ms  web-01: ubuntu.iso -> ide2", log[1])
+    assert lab.key not in "".join(log) + repr(emulator.calls)
+
+
+def test_connection_is_kept(wire: Wire, emulator: Emulator, lab: Lab) -> None:
+    for _time in range(3):
+        wire.read()
+        wire.session.delete(f"{wire.iso_url}/{lab.world.add_iso(lab.owner, 'x').id}", timeout=10)
+    assert len(emulator.calls) == 6
+    adapter = wire.session.get_adapter(emulator.url)
+    assert isinstance(adapter, HTTPAdapter)
+    [pool] = adapter.poolmanager.pools._container.values()
+    assert pool.num_connections == 1
+
+
+def test_many_at_once(wire: Wire, emulator: Emulator, lab: Lab) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: wire.act("mount", isoId=lab.iso.id).status_code, range(40)))
+    assert sorted(answers) == [200, 200] + [409] * 38
+    assert len(emulator.calls) == 40
+
+
+def test_tls(lab: Lab, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Emulator(lab.world, tls=context) as emulator:
+        assert emulator.url.startswith("https://")
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(emulator.url, timeout=10)
+        assert requests.get(emulator.url, timeout=10, verify=str(tmp_path / "ca.pem")).status_code == 401
+        assert emulator.crashes == []
+
+
+def test_crash_of_the_emulator_is_recorded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab.world, "handle", lambda _: 1 / 0)
+    with Emulator(lab.world) as emulator:
+        answer = requests.get(emulator.url + "/api/v2/vps", timeout=10)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "ZeroDivisionError" in emulator.crashes[0]
+
+
+# Faults
+
+
+def test_rules_count(emulator: Emulator, wire: Wire) -> None:
+    emulator.faults.add("problem", "GET", "/iso$", after=1, times=2, status=503)
+    assert [wire.read().status_code for _time in range(4)] == [200, 503, 503, 200]
+    emulator.faults.add("problem", "POST", times=None, status=500)
+    assert [wire.act("unmount").status_code for _time in range(3)] == [500, 500, 500]
+    assert wire.read().status_code == 200
+    emulator.faults.clear()
+    emulator.faults.add("problem", owner="bob")
+    assert wire.act("unmount").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["problem", "legacy", "html", "not_json", "wrong_shape", "redirect", "dropped"])
+@pytest.mark.parametrize("commit", [False, True])
+def test_before_and_after_the_commit(emulator: Emulator, wire: Wire, lab: Lab, kind: str, commit: bool) -> None:
+    emulator.faults.add(kind, "POST", commit=commit)
+    try:
+        wire.act("mount", isoId=lab.iso.id)
+    except BROKEN:
+        assert kind == "dropped"
+    assert len(lab.vps.mounts()) == (1 if commit else 0)
+
+
+def test_too_many_requests_with_and_without_retry_after(emulator: Emulator, wire: Wire) -> None:
+    emulator.faults.add("problem", status=429, headers={"Retry-After": "3"})
+    emulator.faults.add("problem", status=429, code="rate_limited")
+    first, second = wire.read(), wire.read()
+    assert (first.headers["Retry-After"], first.json()["code"]) == ("3", "rate_limit_exceeded")
+    assert ("Retry-After" in second.headers, second.json()["code"]) == (False, "rate_limited")
+
+
+def test_texts(emulator: Emulator, wire: Wire, lab: Lab) -> None:
+    emulator.faults.add("problem", status=418, detail=f"Bad key {lab.key}")
+    assert lab.key in wire.read().json()["detail"]
+    emulator.faults.add("problem", status=400, body={"detail": "mine"})
+    assert wire.read().json() == {"detail": "mine"}
+    emulator.faults.add("legacy", status=400, code="old")
+    assert wire.read().json().keys() == {"error", "message", "code", "requestId", "timestamp"}
+    emulator.faults.add("html", status=200)
+    page = wire.read()
+    assert (page.status_code, page.headers["Content-Type"], page.text[:6]) == (
+        200,
+        "text/html; charset=utf-8",
+        "<html>",
+    )
+    emulator.faults.add("not_json")
+    broken = wire.read()
+    assert (broken.status_code, broken.headers["Content-Type"]) == (200, "application/json")
+    with pytest.raises(ValueError, match="Expecting value"):
+        broken.json()
+    emulator.faults.add("wrong_shape")
+    emulator.faults.add("wrong_shape", body={"available": None})
+    assert [wire.read().json() for _time in range(2)] == [[], {"available": None}]
+    emulator.faults.add("redirect", location="https://elsewhere.invalid/", status=307)
+    moved = wire.read()
+    assert (moved.status_code, moved.headers["Location"]) == (307, "https://elsewhere.invalid/")
+
+
+def test_broken_transport(emulator: Emulator, wire: Wire, lab: Lab) -> None:
+    emulator.faults.add("truncated", "POST")
+    with pytest.raises(BROKEN):
+        wire.act("mount", isoId=lab.iso.id)
+    assert len(lab.vps.mounts()) == 1
+    emulator.faults.add("dropped")
+    with pytest.raises(BROKEN):
+        wire.read()
+    emulator.faults.add("slow", seconds=0.2)
+    begin = time.monotonic()
+    assert wire.read().status_code == 200
+    assert time.monotonic() - begin >= 0.2
+
+
+def test_headers(emulator: Emulator, wire: Wire) -> None:
+    emulator.faults.add("headers", headers={"X-RateLimit-Remaining": "0", "Content-Type": "text/plain"})
+    answer = wire.read()
+    assert (answer.headers["X-RateLimit-Remaining"], answer.headers["Content-Type"]) == ("0", "text/plain")
+    assert answer.json()
+
+
+def test_fault_that_does_not_exist(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match=", ".join(KINDS)):
+        emulator.faults.add("earthquake")
+    with pytest.raises(ValueError, match="a fault has no colour"):
+        emulator.faults.add("html", colour="red")
+
+
+# The control route
+
+
+def test_control(emulator: Emulator, wire: Wire, lab: Lab) -> None:
+    control = emulator.url + "/control/"
+    post = wire.session.post
+    assert post(control + "faults", json={"kind": "html", "path": "iso$"}, timeout=10).status_code == 200
+    assert post(control + "switches", json={"mount": "job", "job": {"hangs": True}}, timeout=10).status_code == 200
+    assert wire.read().status_code == 502
+    assert wire.act("mount", isoId=lab.iso.id).status_code == 202
+    calls = wire.session.get(control + "calls", timeout=10).json()
+    assert [(call["method"], call["status"]) for call in calls] == [("GET", 502), ("POST", 202)]
+    world = wire.session.get(control + "world", timeout=10).json()
+    assert world["ann"]["vps"][0]["iso"] == lab.world.iso_read(lab.vps)
+    assert [job["kind"] for job in world["ann"]["jobs"]] == ["mount"]
+    for _time in range(2):
+        post(control + "switches", json={"job": {"hangs": True}}, timeout=10)
+        post(control + "reset", timeout=10)
+        assert (emulator.calls, lab.switches.mount, lab.switches.job.hangs) == ([], "sync", False)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("faults", {"kind": "earthquake"}, 400),
+        ("faults", {}, 400),
+        ("faults", 5, 400),
+        ("switches", {"mount": "maybe"}, 400),
+        ("switches", None, 400),
+        ("nothing", None, 404),
+    ],
+)
+def test_control_refusals(emulator: Emulator, wire: Wire, path: str, body: JsonValue, status: int) -> None:
+    assert wire.session.post(f"{emulator.url}/control/{path}", json=body, timeout=10).status_code == status
+
+
+def test_control_is_off_unless_asked_for(lab: Lab) -> None:
+    with Emulator(lab.world) as emulator:
+        assert requests.get(emulator.url + "/control/world", timeout=10).status_code == 404
