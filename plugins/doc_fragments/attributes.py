@@ -1,0 +1,52 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options: {}
+attributes:
+  action:
+    description: Has an action plugin of the same name, so that parts of it run on the controller.
+    support: full
+    details:
+      - All of it runs on the controller, unless C(async) or C(delegate_to) asks for the module.
+  async:
+    description: Can be run with the C(async) keyword.
+    support: full
+  check_mode:
+    description: Can run in C(check_mode) and tell what would change without changing it.
+  diff_mode:
+    description: Tells what has changed, or would change in C(check_mode), when in diff mode.
+  platform:
+    description: The operating systems that it can be run against.
+    support: full
+    platforms: all
+"""
+
+    # For modules that never change anything.
+    INFO = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    details:
+      - This module never changes anything.
+  diff_mode:
+    support: N/A
+    details:
+      - This module never changes anything.
+"""
+
+    ACTION_GROUP = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/hostup.cloud.hostup) in C(module_defaults) to set options for all modules of the group.
+    support: full
+    membership:
+      - hostup.cloud.hostup
+"""

@@ -1,0 +1,437 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""HTTP to the HostUp API: origin, key, TLS, time-outs, retries by safety class, answers and paging."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import ipaddress
+import os
+import random
+import re
+import ssl
+import time
+import traceback
+import typing as t
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+from ansible.module_utils.basic import missing_required_lib
+
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
+    HostUpError,
+    Problem,
+    describe,
+    parse_problem,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, mask_url
+
+REQUESTS_IMPORT_ERROR: str | None = None
+try:
+    import requests
+    import urllib3
+    from requests.adapters import HTTPAdapter
+except ImportError:
+    REQUESTS_IMPORT_ERROR = traceback.format_exc()
+    requests = urllib3 = None  # type: ignore[assignment]
+    HTTPAdapter = object  # type: ignore[assignment,misc]
+else:
+    # requests does not wrap what it finds wrong with a host name, or with a Location that it is not to follow
+    TRANSPORT_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError)
+
+NOT_READY_PATIENCE = 60.0  # seconds of "vps_not_ready" before it is told
+LONGEST_BACKOFF = 30.0  # seconds
+PAGE_SIZE = 100  # the API's largest
+MAX_HOPS = 10  # redirects of a download URL
+SCOPES = {"GET": "read:vm", "POST": "write:vm and write:storage", "DELETE": "write:vm and write:storage"}
+
+
+class Deadline:
+    """A monotonic end of all waiting of one task."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left, negative when it has passed."""
+        return self._end - time.monotonic()
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The connection options, checked."""
+
+    origin: str
+    api_key: str
+    timeout: float
+    retries: int
+    ca_path: str | None
+    validate_certs: bool
+
+    @classmethod
+    def from_params(cls, params: t.Mapping[str, t.Any]) -> Connection:
+        """Check the connection options. Raises HostUpError, and never quotes the key."""
+        if not params["api_key"]:
+            raise HostUpError("api_key is required: set the option or the environment variable HOSTUP_API_KEY.")
+        if not re.fullmatch(r"[\x21-\x7e]+", params["api_key"]):
+            raise HostUpError(
+                "api_key holds a blank, a line break or a character beyond ASCII. "
+                "An API key has none: look for a stray line end where the key comes from."
+            )
+        if params["api_timeout"] < 1:
+            raise HostUpError(f"api_timeout must be at least 1 second, not {params['api_timeout']}.")
+        if params["api_retries"] < 0:
+            raise HostUpError(f"api_retries must be 0 or more, not {params['api_retries']}.")
+        return cls(
+            origin=parse_origin(params["api_base"]),
+            api_key=params["api_key"],
+            timeout=params["api_timeout"],
+            retries=params["api_retries"],
+            ca_path=params["ca_path"],
+            validate_certs=params["validate_certs"],
+        )
+
+
+def parse_origin(api_base: str) -> str:
+    """``https://host[:port]`` of an ``api_base`` that may end in ``/``, ``/api`` or ``/api/v2``. Raises HostUpError."""
+    expected = "expected an origin such as https://cloud.hostup.se, with or without /api or /api/v2"
+    try:
+        parts = urlsplit(api_base)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise HostUpError(f"api_base is not a URL: {expected}.") from None
+    if "@" in parts.netloc:
+        raise HostUpError(f"api_base holds credentials: {expected}. The API key goes into api_key.")
+    if parts.scheme not in ("http", "https") or not host or port == 0 or parts.query or parts.fragment:
+        raise HostUpError(f"api_base {api_base!r} is not usable: {expected}.")
+    if parts.path.rstrip("/") not in ("", "/api", "/api/v2"):
+        raise HostUpError(f"api_base {api_base!r} has an unknown path {parts.path!r}: {expected}.")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise HostUpError(
+            f"api_base {api_base!r} is plain http to another machine: the API key would travel in clear. Use https."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def ca_bundle(ca_path: str | None) -> str:
+    """Where the CA certificates are: the option, the variables that requests knows, its own bundle."""
+    choices = (ca_path, os.environ.get("REQUESTS_CA_BUNDLE"), os.environ.get("CURL_CA_BUNDLE"))
+    return next(filter(None, choices), requests.utils.DEFAULT_CA_BUNDLE_PATH)
+
+
+@functools.cache
+def tls_context(bundle: str, validate_certs: bool) -> ssl.SSLContext:
+    """The TLS context of this process for these CA certificates; building one costs more than a request.
+
+    Raises HostUpError when they cannot be loaded.
+    """
+    if not validate_certs:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    try:
+        if Path(bundle).is_dir():
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise HostUpError(f"The CA certificates in {bundle} cannot be loaded: {error}. See ca_path.") from None
+
+
+class _TlsAdapter(HTTPAdapter):
+    """Hands the shared TLS context to the pools: requests would load the CA bundle for every session."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: t.Any) -> t.Any:
+        return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
+
+    def send(self, request: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        kwargs["verify"] = self._context.verify_mode == ssl.CERT_REQUIRED
+        return super().send(request, *args, **kwargs)
+
+    def cert_verify(self, conn: t.Any, _url: t.Any, verify: t.Any, _cert: t.Any) -> None:
+        conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A success: the status, the JSON object of the body (empty for none) and ``Retry-After`` in seconds."""
+
+    status: int
+    body: dict[str, t.Any]
+    retry_after: float | None = None
+
+
+class Client:
+    """One session with the API for one task. The key goes to the configured origin only; redirects are errors."""
+
+    def __init__(self, connection: Connection, deadline: Deadline) -> None:
+        if REQUESTS_IMPORT_ERROR is not None:
+            raise HostUpError(missing_required_lib("requests"))
+        self.origin = connection.origin
+        self.deadline = deadline
+        self.retries = connection.retries
+        self._timeout = connection.timeout
+        self._api_key = connection.api_key
+        self._session = requests.Session()
+        if self.origin.startswith("https:"):
+            if not connection.validate_certs:
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            context = tls_context(ca_bundle(connection.ca_path), connection.validate_certs)
+            self._session.mount("https://", _TlsAdapter(context))
+        else:
+            self._session.trust_env = False  # a proxy would see the key in clear
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def get(self, path: str, query: t.Mapping[str, str] | None = None) -> Answer:
+        """Read ``path`` (from the origin's root). Repeated after transport faults and 5xx. Raises HostUpError."""
+        return self._request("GET", path, query=query)
+
+    def post(self, path: str, body: t.Mapping[str, t.Any]) -> Answer:
+        """Write. Repeated only when the API has refused it; HostUpError.outcome_unknown tells what cannot be known."""
+        return self._request("POST", path, body=body)
+
+    def delete(self, path: str) -> Answer:
+        """Delete, with the retries of ``post``. Raises HostUpError."""
+        return self._request("DELETE", path)
+
+    def pages(self, path: str, query: t.Mapping[str, str]) -> t.Iterator[dict[str, t.Any]]:
+        """The items of all pages of a cursor list (contract, ``GET /api/v2/vps``). Raises HostUpError."""
+        cursor: str | None = None
+        seen: set[str] = set()
+        while True:
+            page = {"limit": str(PAGE_SIZE), **query, **({"cursor": cursor} if cursor else {})}
+            body = self.get(path, page).body
+            items = body.get("data")
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                raise unexpected_shape("GET", path, "data is not a list of objects")
+            yield from items
+            cursor = body.get("nextCursor")
+            if not cursor or not isinstance(cursor, str) or cursor in seen:
+                return
+            seen.add(cursor)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: t.Mapping[str, str] | None = None,
+        body: t.Mapping[str, t.Any] | None = None,
+    ) -> Answer:
+        faults = refusals = 0
+        not_ready_until = time.monotonic() + NOT_READY_PATIENCE
+        while True:
+            try:
+                return self._once(method, path, query, body)
+            except HostUpError as error:
+                if error.problem.status == 429:
+                    delay = _jittered(max(backoff(refusals), error.retry_after or 0.0))
+                    refusals += 1
+                elif error.problem.code == "vps_not_ready" and time.monotonic() < not_ready_until:
+                    delay = _jittered(backoff(refusals))
+                    refusals += 1
+                elif method == "GET" and error.transient and faults < self.retries:
+                    delay = _jittered(max(backoff(faults), error.retry_after or 0.0))
+                    faults += 1
+                else:
+                    raise
+                if delay > self.deadline.left():
+                    raise HostUpError(
+                        f"{error.msg} The next try is due in {delay:.0f} s, "
+                        f"after the end of the {self.deadline.seconds:.0f} s that this task may take.",
+                        error.problem,
+                        timed_out=True,
+                    ) from None
+            time.sleep(delay)
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        query: t.Mapping[str, str] | None,
+        body: t.Mapping[str, t.Any] | None,
+    ) -> Answer:
+        try:
+            response = self._session.request(
+                method,
+                self.origin + path,
+                params=query,
+                json=body,
+                headers={"Accept": "application/json"},
+                auth=self._authorize,
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except TRANSPORT_ERRORS as error:
+            raise HostUpError(
+                f"{method} {path} at {self.origin} got no answer: {transport_fault(error, self._timeout)}.",
+                Problem(method=method, path=path),
+                transient=not isinstance(error, requests.exceptions.SSLError),
+                outcome_unknown=method != "GET",
+            ) from None
+        return _read_answer(method, path, response)
+
+    def _authorize(self, request: t.Any) -> t.Any:
+        # as an auth callable: requests lets a netrc entry replace a plain Authorization header
+        request.headers["Authorization"] = f"Bearer {self._api_key}"
+        return request
+
+
+def _read_answer(method: str, path: str, response: t.Any) -> Answer:
+    status = response.status_code
+    wait = retry_after(response.headers)
+    if status == 204 or (200 <= status < 300 and not response.content):
+        return Answer(status, {}, wait)
+    content_type = response.headers.get("Content-Type", "")
+    if not 200 <= status < 300:
+        problem = parse_problem(method, path, status, content_type, response.text)
+        raise HostUpError(
+            describe(problem) + _advice(method, problem),
+            problem,
+            transient=status >= 500,
+            outcome_unknown=status >= 500 and method != "GET",
+            retry_after=wait,
+        )
+    with contextlib.suppress(ValueError):
+        body = response.json()
+        if isinstance(body, dict):
+            return Answer(status, body, wait)
+        raise unexpected_shape(method, path, f"a JSON {type(body).__name__} instead of an object")
+    # JSON that breaks off may be whole next time, a proxy's HTML page will not
+    problem = parse_problem(method, path, status, content_type, "")
+    raise HostUpError(
+        f"{describe(problem)} Expected JSON: is {response.url.partition('/api/')[0]} the HostUp API?",
+        problem,
+        transient="json" in content_type,
+        outcome_unknown=method != "GET",
+    )
+
+
+def unexpected_shape(method: str, path: str, what: str) -> HostUpError:
+    """An answer that is JSON, but not what the contract says."""
+    return HostUpError(
+        f"{method} {path} was answered with JSON of an unexpected shape: {what}. "
+        "Is api_base the HostUp API, and is this collection up to date?",
+        Problem(title="unexpected shape", detail=what, method=method, path=path),
+        outcome_unknown=method != "GET",
+    )
+
+
+def _advice(method: str, problem: Problem) -> str:
+    """What the user can do about a refusal."""
+    if problem.status is not None and 300 <= problem.status < 400:
+        return " Redirects are not followed, the API key must not leave its origin: check api_base."
+    if problem.status == 401:
+        return " Check api_key (or HOSTUP_API_KEY): the API does not know this key."
+    if problem.status == 403:
+        return f" This request needs an API key with the scope {SCOPES[method]}, minted by the owner of the VPS" + (
+            " and of the ISO." if method == "DELETE" else "."
+        )
+    if problem.code == "vps_not_found":
+        return " IDs start with vps_; to select a VPS by its name or address use vps_name or vps_ip."
+    return ""
+
+
+def backoff(tries: int) -> float:
+    """Seconds before try number ``tries`` + 2: 0.5, 1, 2, 4, … at most half a minute."""
+    return min(0.5 * 2.0**tries, LONGEST_BACKOFF)
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(1.0, 1.2)
+
+
+def retry_after(headers: t.Mapping[str, str]) -> float | None:
+    """Seconds to wait by ``Retry-After`` (seconds or a date), else by ``X-RateLimit-Reset`` when nothing remains."""
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        return float(value)
+    with contextlib.suppress(ValueError, TypeError):
+        now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(timezone.utc)
+        if value:
+            return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+        if headers.get("X-RateLimit-Remaining") == "0":
+            reset = datetime.fromisoformat(headers.get("X-RateLimit-Reset", "").replace("Z", "+00:00"))
+            return max(0.0, (reset - now).total_seconds())
+    return None
+
+
+def transport_fault(error: Exception, timeout: float) -> str:
+    """The reason of a requests exception in plain words, without the library's object dumps."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return f"no connection within {timeout:.0f} s (api_timeout)"
+    if isinstance(error, requests.exceptions.Timeout):
+        return f"nothing came within {timeout:.0f} s (api_timeout)"
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = t.cast(BaseException, cause.__cause__ or cause.__context__)
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"TLS failed, {cause} (see ca_path and validate_certs)"
+    return str(cause) or type(cause).__name__
+
+
+def resolve_redirects(url: str, timeout: float) -> str:
+    """Follow a download URL's redirects from here, without the API key, and return where they end.
+
+    Raises HostUpError when they end nowhere, in a circle, or at something that is not http or https.
+    """
+    with requests.Session() as session:
+        for _hop in range(MAX_HOPS):
+            status, location = _probe(session, url, timeout)
+            if 200 <= status < 300:
+                return url
+            if not (300 <= status < 400 and location):
+                raise HostUpError(f"url: {mask_url(url)} answers HTTP {status}, so there is nothing to download.")
+            try:
+                url = urljoin(url, location).partition("#")[0]
+                check_url(url)
+            except (ValueError, HostUpError):
+                raise HostUpError(f"url: {mask_url(url)} redirects to something that is not http or https.") from None
+    raise HostUpError(f"url: gave up after {MAX_HOPS} redirects, the last one to {mask_url(url)}.")
+
+
+def _probe(session: t.Any, url: str, timeout: float) -> tuple[int, str | None]:
+    """Status and Location, by HEAD; by a GET of the first byte where the server does not take HEAD."""
+
+    parts = urlsplit(url)
+    # the URL's own credentials or none: requests would look into netrc
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else lambda request: request
+
+    def ask(method: str, headers: dict[str, str]) -> tuple[int, str | None]:
+        with session.request(
+            method, url, headers=headers, auth=login, timeout=timeout, allow_redirects=False, stream=True
+        ) as response:
+            return response.status_code, response.headers.get("Location")
+
+    with contextlib.suppress(*TRANSPORT_ERRORS):
+        status, location = ask("HEAD", {})
+        if status < 400:
+            return status, location
+    try:
+        return ask("GET", {"Range": "bytes=0-0"})
+    except TRANSPORT_ERRORS as error:
+        reason = transport_fault(error, timeout)
+        raise HostUpError(f"url: {mask_url(url)} cannot be reached from here: {reason}.") from None

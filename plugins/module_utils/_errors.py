@@ -1,0 +1,112 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one exception of this collection, and how an answer of the API becomes one."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The fields of a failure, as the ``error`` return value shows them. What is not known is ``None``."""
+
+    status: int | None = None
+    code: str | None = None
+    title: str | None = None
+    detail: str | None = None
+    errors: list[dict[str, str | None]] = field(default_factory=list)
+    request_id: str | None = None
+    method: str | None = None
+    path: str | None = None
+
+
+class HostUpError(Exception):
+    """A failure that is told to the user.
+
+    ``transient``: the same read may succeed later.
+    ``outcome_unknown``: the request was a write, and only a re-read can tell whether it happened.
+    ``timed_out``: a deadline ended the wait, the work may go on at HostUp.
+    """
+
+    def __init__(
+        self,
+        msg: str,
+        problem: Problem | None = None,
+        *,
+        transient: bool = False,
+        outcome_unknown: bool = False,
+        timed_out: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(msg)
+        self.msg = msg
+        self.problem = problem or Problem()
+        self.transient = transient
+        self.outcome_unknown = outcome_unknown
+        self.timed_out = timed_out
+        self.retry_after = retry_after
+        self.so_far: dict[str, t.Any] = {}
+
+    def as_result(self) -> dict[str, t.Any]:
+        """The failed task's result: what is known so far, the message and the fields."""
+        result = {**self.so_far, "failed": True, "msg": self.msg, "error": asdict(self.problem)}
+        if self.timed_out:
+            result["timed_out"] = True
+        return result
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _field_error(entry: object) -> dict[str, str | None]:
+    known = entry if isinstance(entry, dict) else {"detail": str(entry)}
+    return {key: _text(known.get(key)) for key in ("pointer", "detail", "code")}
+
+
+def parse_problem(method: str, path: str, status: int, content_type: str, text: str) -> Problem:
+    """Read an error answer: a problem document, a legacy error, or whatever a proxy in between has sent.
+
+    Source: contract, "Errors". Never raises.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        kind = content_type.partition(";")[0].strip() or "no content type"
+        return Problem(status, title=f"not an answer of the API ({kind})", method=method, path=path)
+    errors = document.get("errors")
+    return Problem(
+        status=status,
+        code=_text(document.get("code")),
+        title=_text(document.get("title")) or _text(document.get("error")),
+        detail=_text(document.get("detail")) or _text(document.get("message")),
+        errors=[_field_error(entry) for entry in errors] if isinstance(errors, list) else [],
+        request_id=_text(document.get("requestId")),
+        method=method,
+        path=path,
+    )
+
+
+def describe(problem: Problem) -> str:
+    """One sentence for people: request, status, the API's words, its code and request ID."""
+    words = " ".join(word for word in (problem.title, problem.detail) if word)
+    if problem.title and problem.detail:
+        words = f"{problem.title.rstrip('.')}: {problem.detail}"
+    fields = "; ".join(
+        f"{error['pointer'] or 'body'}: {error['detail'] or error['code'] or 'invalid'}" for error in problem.errors
+    )
+    marks = ", ".join(
+        f"{name} {value}" for name, value in (("code", problem.code), ("request", problem.request_id)) if value
+    )
+    sentence = f"{problem.method} {problem.path} was answered with HTTP {problem.status}"
+    sentence += f": {words.rstrip('.')}" if words else ""
+    sentence += f" [{fields}]" if fields else ""
+    sentence += f" ({marks})" if marks else ""
+    return f"{sentence}."

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Jobs: every answer shape read into one, when to poll, and the waiter."""
+
+from __future__ import annotations
+
+import random
+import time
+import typing as t
+from dataclasses import asdict, dataclass, replace
+from urllib.parse import quote, urljoin, urlsplit
+
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Client
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, Problem
+
+COMPLETED, FAILED = "completed", "failed"
+# What the waiter says when the API does not know the job any more.
+FORGOTTEN = "forgotten"
+
+SHORTEST_POLL = 2.0  # seconds
+SHORTEST_PAUSE = 1.0  # seconds, whatever Retry-After says
+POLL_SHARE = 0.1  # of the time elapsed, without progress reports
+AIM_SHARE = 0.9  # of the time that the progress predicts
+TRUST_SHARE = 0.5  # of the time elapsed: how far ahead a prediction is believed
+POLL_JITTER = 0.1
+
+_REASON_KEYS = ("error", "message", "detail", "reason", "progressMessage")
+_NO_REASON_KEYS = ("id", "jobId", "type", "status", "state", "device", "pollUrl")
+
+
+@dataclass(frozen=True)
+class Job:
+    """An operation as far as its latest answer tells. ``progress`` is in percent."""
+
+    id: str | None
+    status: str
+    progress: float | None = None
+    poll_url: str | None = None
+    reason: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether polling ends here."""
+        return self.status in (COMPLETED, FAILED, FORGOTTEN)
+
+    def as_result(self) -> dict[str, t.Any]:
+        """The ``job`` return value."""
+        return {key: value for key, value in asdict(self).items() if key in ("id", "status", "progress")}
+
+
+# Told at the start of a wait and after every poll: the job, and the seconds since the start.
+Reporter = t.Callable[[Job, float], None]
+
+
+def parse_job(body: t.Mapping[str, t.Any], known: Job | None = None) -> Job | None:
+    """Read a flat, an operation or a legacy answer (contract, "Polling"). ``None``: it speaks of no job.
+
+    ``known`` is the job as it was before: a poll's answer need not repeat its ID and ``pollUrl``.
+    """
+    inner = _job_document(body)
+    if inner is None:
+        return None
+    return Job(
+        id=_string(inner.get("jobId")) or (known.id if known else None),
+        status=_status(inner),
+        progress=_progress(inner),
+        poll_url=_string(inner.get("pollUrl")) or (known.poll_url if known else None),
+        reason=_reason(inner) or _reason(body),
+    )
+
+
+def _job_document(body: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any] | None:
+    for candidate in (body.get("operation"), body, body.get("data")):
+        if isinstance(candidate, dict) and any(key in candidate for key in ("status", "state", "jobId")):
+            return candidate
+    return None
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _status(inner: t.Mapping[str, t.Any]) -> str:
+    if inner.get("isFailed") is True:
+        return FAILED
+    if inner.get("isCompleted") is True:
+        return COMPLETED
+    return _string(inner.get("status")) or _string(inner.get("state")) or "unknown"
+
+
+def _progress(inner: t.Mapping[str, t.Any]) -> float | None:
+    details = inner.get("progressDetails")
+    candidates = (inner.get("progress"), details.get("percentage") if isinstance(details, dict) else None)
+    for value in candidates:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return min(100.0, max(0.0, float(value)))
+    return None
+
+
+def _reason(document: object) -> str | None:
+    """Why a job failed. No document gives it a place, so look where answers are known to carry words."""
+    if not isinstance(document, dict):
+        return _string(document)
+    for key in _REASON_KEYS:
+        found = _reason(document.get(key))
+        if found:
+            return found
+    for key in ("result", "data", "progressDetails"):
+        part = document.get(key)
+        words = part.items() if isinstance(part, dict) else ()
+        found = _reason(part) or next(
+            (value for name, value in words if name not in _NO_REASON_KEYS and _string(value)), None
+        )
+        if found:
+            return found
+    return None
+
+
+def poll_delay(elapsed: float, progress: float | None) -> float:
+    """Seconds until the next poll, before jitter.
+
+    Without information a tenth of the time elapsed, so that the delay stays in proportion to the job.
+    With progress, 90 % of the time that is left if it goes on like this, but not blindly far ahead.
+    """
+    delay = elapsed * POLL_SHARE
+    if progress:
+        predicted = elapsed * (100.0 - progress) / progress
+        delay = min(predicted * AIM_SHARE, elapsed * TRUST_SHARE)
+    return max(SHORTEST_POLL, delay)
+
+
+def poll_path(origin: str, job: Job) -> str | None:
+    """Where to poll: ``pollUrl`` at our origin, else the job route; ``None`` when the job has no name either."""
+    if job.poll_url:
+        try:
+            target = urlsplit(urljoin(f"{origin}/", job.poll_url))
+        except ValueError:
+            target = urlsplit("")
+        if f"{target.scheme}://{target.netloc}" == origin:
+            return target.path + (f"?{target.query}" if target.query else "")
+    return f"/api/jobs/{quote(job.id, safe='')}" if job.id else None
+
+
+def wait_for(client: Client, job: Job, report: Reporter) -> Job:
+    """Poll until the job has completed, or is forgotten: then only a re-read can tell.
+
+    Raises HostUpError when the job has failed, with the API's words, and when the client's deadline has passed.
+    """
+    started = time.monotonic()
+    path = poll_path(client.origin, job)
+    pause: float | None = None
+    report(job, 0.0)
+    while not job.finished:
+        if path is None:
+            return replace(job, status=FORGOTTEN)
+        left = client.deadline.left()
+        if left <= 0:
+            raise _timed_out(client, job)
+        if pause is None:
+            pause = poll_delay(time.monotonic() - started, job.progress)
+        time.sleep(min(max(pause, SHORTEST_PAUSE) * random.uniform(1.0, 1.0 + POLL_JITTER), left))
+        try:
+            answer = client.get(path)
+        except HostUpError as error:
+            if error.problem.status == 404:
+                return replace(job, status=FORGOTTEN)
+            error.msg += f" Job {job.id} goes on at HostUp; it was {job.status} when it was last heard of."
+            raise
+        job = parse_job(answer.body, job) or replace(job, status="unknown")
+        pause = answer.retry_after
+        report(job, time.monotonic() - started)
+    if job.status == FAILED:
+        raise HostUpError(
+            f"Job {job.id} failed: {job.reason or 'the API gives no reason'}",
+            Problem(title="job failed", detail=job.reason, path=path),
+        )
+    return job
+
+
+def _timed_out(client: Client, job: Job) -> HostUpError:
+    progress = "" if job.progress is None else f" at {job.progress:.0f} %"
+    return HostUpError(
+        f"Job {job.id} is still {job.status}{progress} after the {client.deadline.seconds:.0f} s of "
+        "wait_timeout. It goes on at HostUp: run the task again later, or raise wait_timeout.",
+        timed_out=True,
+    )

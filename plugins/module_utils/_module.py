@@ -1,0 +1,21 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module shell: runs a task inside an AnsibleModule."""
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks import Task, secrets_of
+
+
+def run_as_module(task: Task) -> None:
+    """Validate, run without progress lines, and exit."""
+    module = AnsibleModule(**task.spec, supports_check_mode=True)
+    module.no_log_values.update(secrets_of(module.params))
+    result = task.run(module.params, module.check_mode, lambda *_progress: None)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)

@@ -1,0 +1,197 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tasks: what each module does, from validated parameters to a result. Both shells run these, and nothing else."""
+
+from __future__ import annotations
+
+import typing as t
+from contextlib import closing
+from dataclasses import asdict, dataclass
+
+from ansible.module_utils.common.parameters import remove_values, sanitize_keys
+
+from ansible_collections.hostup.cloud.plugins.module_utils import _iso, _options, _url
+from ansible_collections.hostup.cloud.plugins.module_utils._client import (
+    Client,
+    Connection,
+    Deadline,
+    resolve_redirects,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import (
+    Applier,
+    DownloadReporter,
+    Progress,
+    read_media,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._vps import find_vps
+
+INFO_DEADLINE = 600.0  # seconds; bounds the wait for a rate limit where there is no wait_timeout
+
+Params = t.Mapping[str, t.Any]
+Result = dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """How a task is run. ``secrets`` is added to when more of them become known."""
+
+    check_mode: bool
+    report: DownloadReporter
+    secrets: set[str]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A module's argument spec and its work."""
+
+    spec: dict[str, t.Any]
+    work: t.Callable[[Params, Context], Result]
+
+    def run(self, params: Params, check_mode: bool, report: DownloadReporter) -> Result:
+        """The result, or the failed result. No secret is in it, whatever the API has echoed."""
+        secrets = secrets_of(params)
+        try:
+            result = self.work(params, Context(check_mode, report, secrets))
+        except HostUpError as error:
+            result = {"changed": False, **error.as_result()}
+        return t.cast(Result, sanitize_keys(remove_values(result, secrets), {params["api_key"]} - {None, ""}))
+
+
+def secrets_of(params: Params) -> set[str]:
+    """What must never be shown of a task's parameters, valid or not."""
+    secrets = {params["api_key"]} if params.get("api_key") else set()
+    return secrets | (_url.url_secrets(params["url"], params.get("name")) if params.get("url") else set())
+
+
+# --- hostup_vps_iso --------------------------------------------------------------------------------------------------
+
+
+def _manage_iso(params: Params, context: Context) -> Result:
+    progress = Progress(_iso.Wish(params["state"]))
+    try:
+        progress.wish = _wish(params)
+        with closing(Client(Connection.from_params(params), Deadline(params["wait_timeout"]))) as client:
+            _converge_iso(client, params, context, progress)
+    except HostUpError as error:
+        error.so_far = _iso_result(progress)
+        raise
+    return _iso_result(progress)
+
+
+def _converge_iso(client: Client, params: Params, context: Context, progress: Progress) -> None:
+    wish = progress.wish
+    vps_id = progress.vps_id = find_vps(client, params)
+    before = progress.before = progress.media = read_media(client, vps_id)
+    plan = _iso.make_plan(before, wish)
+    url = wish.url
+    if url and params["resolve_redirects"] and any(step.action == _iso.DOWNLOAD for step in plan):
+        url = resolve_redirects(url, params["api_timeout"])
+        context.secrets.update(_url.url_secrets(url, wish.name))
+    if context.check_mode:
+        progress.media = _iso.project(before, plan, wish)
+        progress.actions = [step.action for step in plan]
+    else:
+        Applier(client, vps_id, wish, url, context.report, progress).apply(plan)
+
+
+def _wish(params: Params) -> _iso.Wish:
+    """Check what can be checked without the API. Raises HostUpError."""
+    if params["wait_timeout"] < 1:
+        raise HostUpError(f"wait_timeout must be at least 1 second, not {params['wait_timeout']}.")
+    url, name = params["url"], params["name"]
+    if url is not None:
+        _url.check_url(url)
+        name = _url.file_name(url, params["decompress"]) if name is None else name
+    if name is not None:
+        _url.check_file_name(name)
+    return _iso.Wish(
+        state=params["state"],
+        name=name,
+        iso_id=params["iso_id"],
+        url=url,
+        decompress=params["decompress"],
+        device=params["device"],
+        keep_drive=params["keep_drive"],
+        replace=params["on_conflict"] == "replace",
+        wait=params["wait"],
+    )
+
+
+def _iso_result(progress: Progress) -> Result:
+    wish, before, after = progress.wish, progress.before, progress.media
+    return {
+        "changed": bool(progress.actions),
+        "vps_id": progress.vps_id,
+        **_iso.as_result(after, wish),
+        "job": progress.job.as_result() if progress.job else None,
+        "actions": progress.actions,
+        "diff": {"before": _iso.as_diff(before, wish), "after": _iso.as_diff(after, wish)} if before else {},
+    }
+
+
+VPS_ISO = Task(
+    spec={
+        "argument_spec": {
+            **_options.CONNECTION,
+            **_options.VPS,
+            "state": {"type": "str", "default": "present", "choices": ["present", "mounted", "unmounted", "absent"]},
+            "name": {"type": "str", "aliases": ["filename"]},
+            "iso_id": {"type": "str"},
+            "url": {"type": "str"},
+            "decompress": {"type": "str", "default": "none", "choices": ["none", *_url.SUFFIXES]},
+            "resolve_redirects": {"type": "bool", "default": False},
+            "device": {"type": "str", "choices": list(_iso.DEVICES)},
+            "keep_drive": {"type": "bool", "default": False},
+            "on_conflict": {"type": "str", "default": "replace", "choices": ["replace", "fail"]},
+            "wait": {"type": "bool", "default": True},
+            "wait_timeout": {"type": "int", "default": 3600},
+        },
+        "mutually_exclusive": [_options.ONE_VPS, ("name", "iso_id"), ("url", "iso_id")],
+        "required_one_of": [_options.ONE_VPS],
+        "required_if": [
+            ("state", state, ("name", "iso_id", "url"), True) for state in ("present", "mounted", "absent")
+        ],
+    },
+    work=_manage_iso,
+)
+
+
+# --- hostup_vps_iso_info ---------------------------------------------------------------------------------------------
+
+
+def _show_iso(params: Params, _context: Context) -> Result:
+    with closing(Client(Connection.from_params(params), Deadline(INFO_DEADLINE))) as client:
+        vps_id = find_vps(client, params)
+        media = read_media(client, vps_id)
+    available, mounted = list(media.available), list(media.mounted)
+    if params["name"] is not None or params["iso_id"] is not None:
+        available = _iso.matching_isos(media, params["name"], params["iso_id"])
+        wanted = {params["iso_id"], *(iso.id for iso in available)} - {None}
+        mounted = [mount for mount in mounted if mount.iso_id in wanted]
+    return {
+        "changed": False,
+        "vps_id": vps_id,
+        "available": [asdict(iso) for iso in available],
+        "mounted": [asdict(mount) for mount in mounted],
+        "boot_order": asdict(media.boot_order) if media.boot_order else None,
+        "available_devices": [asdict(slot) for slot in media.slots],
+        "actions": {"can_mount": asdict(media.can_mount), "can_upload": asdict(media.can_upload)},
+    }
+
+
+VPS_ISO_INFO = Task(
+    spec={
+        "argument_spec": {
+            **_options.CONNECTION,
+            **_options.VPS,
+            "name": {"type": "str", "aliases": ["filename"]},
+            "iso_id": {"type": "str"},
+        },
+        "mutually_exclusive": [_options.ONE_VPS, ("name", "iso_id")],
+        "required_one_of": [_options.ONE_VPS],
+    },
+    work=_show_iso,
+)

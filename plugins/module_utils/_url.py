@@ -1,0 +1,83 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Download URLs: checked, named, masked. Nothing here talks to the network."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+
+SUFFIXES = {"gzip": (".gz",), "lzo": (".lzo",), "zstd": (".zst", ".zstd"), "bzip2": (".bz2",)}
+SHORTEST_TOKEN = 12
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL. Raises ValueError also for a port that cannot be, which urllib only finds when asked."""
+    parts = urlsplit(url)
+    if parts.port == 0:
+        raise ValueError("port 0")
+    return parts
+
+
+def check_url(url: str) -> None:
+    """Raise HostUpError unless ``url`` is something that the API could download."""
+    expected = "expected http:// or https://, a host and the path of a file"
+    try:
+        parts = _split(url)
+    except ValueError:
+        raise HostUpError(f"url is not a URL: {expected}.") from None
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        raise HostUpError(f"url {mask_url(url)!r} is not an http or https URL: {expected}.")
+    if re.search(r"[\x00-\x20\x7f]", url):
+        raise HostUpError(f"url {mask_url(url)!r} holds a blank or a control character: write it percent-encoded.")
+
+
+def file_name(url: str, decompress: str) -> str:
+    """The last part of the URL's path, less the compression suffix that ``decompress`` takes off."""
+    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    for suffix in SUFFIXES.get(decompress, ()):
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+    if not name:
+        raise HostUpError(f"url {mask_url(url)!r} has no file name at the end of its path: give one with name.")
+    return name
+
+
+def check_file_name(name: str) -> None:
+    """Raise HostUpError unless ``name`` can be a file's name in the library."""
+    if name in ("", ".", "..") or re.search(r"[\x00-\x1f\x7f/\\]", name):
+        raise HostUpError(f"name {name!r} cannot be a file name: expected one without slashes or control characters.")
+
+
+def mask_url(url: str) -> str:
+    """The URL for messages: without credentials, query and fragment."""
+    shown = re.sub(r"[?#].*", lambda found: f"{found[0][0]}***", url, flags=re.DOTALL)
+    return re.sub(r"//[^/]*@", "//***@", shown)
+
+
+def url_secrets(url: str, name: str | None) -> set[str]:
+    """What must not be shown of a URL: itself, credentials and query, if it has any of them.
+
+    Single values of the query count when they are long enough to be a token and are not the ISO's ``name``:
+    a masked name would break the tasks that go on with it.
+    """
+    try:
+        parts = _split(url)
+    except ValueError:
+        return {url}
+    userinfo = parts.netloc.rpartition("@")[0]
+    if not (userinfo or parts.query):
+        return set()
+    values = [value for _key, value in parse_qsl(parts.query) if len(value) >= SHORTEST_TOKEN]
+    pieces = {
+        url,
+        userinfo,
+        parts.password or "",
+        parts.query,
+        *(value for value in values if value not in (name or "")),
+    }
+    return {secret for piece in pieces for secret in (piece, unquote(piece)) if secret}

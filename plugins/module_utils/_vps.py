@@ -1,0 +1,63 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which VPS a task is about: by ID, name or primary address."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from urllib.parse import quote
+
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Client
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+
+VPS_PATH = "/api/v2/vps"
+
+
+def vps_path(vps_id: str) -> str:
+    """The path of one VPS."""
+    return f"{VPS_PATH}/{quote(vps_id, safe='')}"
+
+
+def find_vps(client: Client, params: t.Mapping[str, t.Any]) -> str:
+    """The ID of the selected VPS. An ID costs no request, a name or an address one filtered list.
+
+    Raises HostUpError for no match or several, with what was found.
+    """
+    if params["vps_id"] is not None:
+        if not params["vps_id"].strip():
+            raise HostUpError("vps_id is empty: expected an ID as in vps_01hxa3b4c5d6e7f8g9h0j1k2m3.")
+        return str(params["vps_id"])
+    option, query_key, field = (
+        ("vps_name", "name", "name") if params["vps_name"] is not None else ("vps_ip", "primaryIp", "primaryIp")
+    )
+    spelling = _address if option == "vps_ip" else str.casefold
+    wanted = str(params[option])
+    if option == "vps_ip":
+        wanted = _address(wanted)
+        if not wanted:
+            raise HostUpError(f"vps_ip: {params[option]!r} is not an IP address.")
+    found = [
+        vps
+        for vps in client.pages(VPS_PATH, {query_key: wanted})
+        if isinstance(vps.get("id"), str) and spelling(str(vps.get(field))) == spelling(wanted)
+    ]
+    if len(found) == 1:
+        return str(found[0]["id"])
+    if not found:
+        raise HostUpError(
+            f"{option}: this API key's owner has no VPS with the "
+            f"{'name' if option == 'vps_name' else 'primary address'} {wanted!r}."
+        )
+    listed = ", ".join(f"{vps['id']} ({vps.get('name')}, {vps.get('primaryIp')})" for vps in found)
+    raise HostUpError(f"{option}: {wanted!r} matches {len(found)} VPSs: {listed}. Select one of them with vps_id.")
+
+
+def _address(value: str) -> str:
+    """The one spelling of an IP address; empty for anything else."""
+    try:
+        return str(ipaddress.ip_address(value.strip()))
+    except ValueError:
+        return ""

@@ -1,0 +1,335 @@
+#!/usr/bin/python
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: hostup_vps_iso
+short_description: Download, mount, unmount and delete the ISO media of a HostUp VPS
+version_added: 0.1.0
+author:
+  - HostUp Cloud collection contributors (@hostup-cloud)
+description:
+  - Downloads ISO media from a URL into the library of the owner of a VPS, mounts them on the VPS, unmounts and deletes
+    them.
+  - What is already as wished costs one request and is not changed.
+  - Never reboots a VPS, and never touches its cloud-init drive.
+extends_documentation_fragment:
+  - hostup.cloud.connection
+  - hostup.cloud.vps
+  - hostup.cloud.attributes
+  - hostup.cloud.attributes.action_group
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+requirements:
+  - An API key with the scopes C(read:vm), C(write:vm) and C(write:storage)
+options:
+  state:
+    description:
+      - V(present) - the ISO is in the library. If it is not, it is downloaded from O(url).
+      - V(mounted) - it is in the library, as for V(present), and in a CD/DVD drive of the VPS.
+      - V(unmounted) - it is in no drive of the VPS, or not in O(device).
+        Without O(name), O(iso_id) and O(url) every drive is emptied, or just O(device).
+        A name that is not known is no error.
+      - V(absent) - it is not in the library. It is unmounted from this VPS first.
+        What the API refuses to delete stays, and its refusal is shown.
+    type: str
+    choices: [present, mounted, unmounted, absent]
+    default: present
+  name:
+    description:
+      - The ISO's file name in the library. A file that has it as its display name matches when no file name does.
+      - When several files match, the task fails and lists their IDs.
+      - Defaults to the last part of the path of O(url), less the compression suffix when O(decompress) is set.
+    type: str
+    aliases: [filename]
+  iso_id:
+    description:
+      - The ISO's ID in the library, instead of O(name). Cannot be combined with O(url).
+    type: str
+  url:
+    description:
+      - Where to download the ISO from when the library does not have it. Used by V(present) and V(mounted).
+      - The API downloads it, so it must be reachable for HostUp. It must not redirect (see O(resolve_redirects)),
+        and the file must not be larger than 20 GB.
+      - Credentials and a query in it are passed on and masked in everything that is shown.
+    type: str
+  decompress:
+    description:
+      - How the API is to decompress the file that it downloads.
+    type: str
+    choices: [none, gzip, lzo, zstd, bzip2]
+    default: none
+  resolve_redirects:
+    description:
+      - Follow the redirects of O(url) from where the task runs, and have the API download from where they end.
+        Most mirrors redirect, and the API does not follow.
+      - The API key takes no part in it. Only done when there is something to download.
+    type: bool
+    default: false
+  device:
+    description:
+      - The CD/DVD drive.
+      - With V(state=mounted) it defaults to the drive that holds the ISO already, else to a free one,
+        else to the only one that holds another ISO (see O(on_conflict)).
+        Drives that already hold the same ISO beside it are left as they are.
+      - With V(state=unmounted) only this drive is looked at.
+    type: str
+    choices: [ide0, ide1, ide2, ide3]
+  keep_drive:
+    description:
+      - With V(state=unmounted), have an empty drive at O(device), or at each drive that was just emptied,
+        so that the next mount needs no new drive.
+      - Whether a drive goes when its ISO is unmounted is up to HostUp. In check mode the return value RV(actions) holds
+        V(attach_drive) only where there is no drive before.
+    type: bool
+    default: false
+  on_conflict:
+    description:
+      - What to do when the drive to mount on holds another ISO. V(replace) unmounts that one,
+        after the new one was found or downloaded. V(fail) fails before anything is changed.
+    type: str
+    choices: [replace, fail]
+    default: replace
+  wait:
+    description:
+      - Whether to wait for the job of the last step and to check its outcome.
+      - V(false) with V(state=mounted) is an error when the ISO has to be downloaded first.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - Seconds that the whole task may take. A job that is not finished by then goes on at HostUp.
+    type: int
+    default: 3600
+seealso:
+  - module: hostup.cloud.hostup_vps_iso_info
+notes:
+  - A VPS boots from a mounted ISO only if the boot order has the drive before the disk (see RV(boot_order)),
+    and only after a restart that this module never does.
+  - While a download runs, progress lines are shown. To see them live where the output is not a terminal, set
+    E(PYTHONUNBUFFERED=1). There are none when it runs as a module.
+"""
+
+EXAMPLES = r"""
+# The API key comes from HOSTUP_API_KEY, which an AWX credential or your shell can set.
+- name: Have an installer in the library, and in a drive of a server
+  hostup.cloud.hostup_vps_iso:
+    vps_name: web-01
+    state: mounted
+    url: https://releases.example.com/24.04/ubuntu-24.04-live-server-amd64.iso
+
+- name: Download through a mirror that redirects, under a name of our own
+  hostup.cloud.hostup_vps_iso:
+    vps_id: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+    name: rescue.iso
+    url: https://download.example.com/rescue-latest.iso.gz
+    decompress: gzip
+    resolve_redirects: true
+
+- name: Mount what is in the library on every server of a group, which may be down
+  hosts: reinstall_me
+  gather_facts: false
+  tasks:
+    - name: Mount the rescue system
+      hostup.cloud.hostup_vps_iso:
+        vps_id: "{{ hostup_vps_id }}"
+        state: mounted
+        name: rescue.iso
+        device: ide2
+        on_conflict: fail
+
+- name: Empty all drives, whatever is in them, and keep them for the next time
+  hostup.cloud.hostup_vps_iso:
+    vps_ip: 192.0.2.10
+    state: unmounted
+    keep_drive: true
+
+- name: Delete an ISO from the library
+  hostup.cloud.hostup_vps_iso:
+    vps_name: web-01
+    state: absent
+    name: rescue.iso
+
+- name: Give the connection options once, with the key from a vault
+  hosts: localhost
+  gather_facts: false
+  module_defaults:
+    group/hostup.cloud.hostup:
+      api_key: "{{ vault_hostup_api_key }}"
+      api_retries: 10
+  tasks:
+    - name: Order a large download and do not wait for it
+      hostup.cloud.hostup_vps_iso:
+        vps_name: web-01
+        url: https://releases.example.com/windows-server.iso
+        wait: false
+      register: download
+
+    - name: Show its job
+      ansible.builtin.debug:
+        var: download.job
+"""
+
+RETURN = r"""
+vps_id:
+  description: The VPS's ID. Null when it was not found.
+  returned: always
+  type: str
+  sample: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+iso:
+  description: The ISO in the library, null if it is not there. In check mode, as it would be.
+  returned: always
+  type: dict
+  contains:
+    id:
+      description: Its ID. Null in check mode for an ISO that would be downloaded.
+      type: str
+    name:
+      description: Its file name, or null.
+      type: str
+    display_name:
+      description: Its display name, or null.
+      type: str
+    size_gb:
+      description: Its size in GB.
+      type: float
+    format:
+      description: Its format, or null.
+      type: str
+  sample:
+    id: iso_01hxa3b4c5d6e7f8g9h0j1k2m3
+    name: ubuntu-24.04-live-server-amd64.iso
+    display_name: Ubuntu 24.04 LTS
+    size_gb: 5.9
+    format: iso
+device:
+  description: The drive of the VPS that holds the ISO, null if none does.
+  returned: always
+  type: str
+  sample: ide2
+mounts:
+  description: Everything that is mounted on the VPS.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    device:
+      description: The drive, or null if the API does not name it.
+      type: str
+    iso_id:
+      description: The ID of the ISO in it, or null.
+      type: str
+    is_cloud_init:
+      description: Whether it is the cloud-init drive, which is never touched.
+      type: bool
+  sample:
+    - device: ide2
+      iso_id: iso_01hxa3b4c5d6e7f8g9h0j1k2m3
+      is_cloud_init: false
+boot_order:
+  description: The devices in the order in which the VPS tries to boot from them, null if the API does not tell.
+  returned: always
+  type: list
+  elements: str
+  sample: [scsi0, ide2]
+job:
+  description: The last job that the task saw, null if there was none.
+  returned: always
+  type: dict
+  contains:
+    id:
+      description: The job's ID.
+      type: str
+    status:
+      description: >-
+        The API's word for where it is, as V(queued), V(in_progress), V(completed) or V(failed);
+        V(forgotten) when the API does not know the job any more.
+      type: str
+    progress:
+      description: How far it is, in percent. Null if the API does not tell.
+      type: float
+  sample:
+    id: job_01hxa3b4c5d6e7f8g9h0j1k2m3
+    status: completed
+    progress: 100.0
+actions:
+  description:
+    - What was done, in order. In check mode, what would be done.
+    - V(download), V(unmount), V(mount), V(attach_drive) and V(delete) are possible.
+  returned: always
+  type: list
+  elements: str
+  sample: [download, mount]
+diff:
+  description: The library and the drives before and after. Empty when the state was never read.
+  returned: always
+  type: dict
+  sample:
+    before:
+      in_library: false
+      drives: ["ide2: empty"]
+    after:
+      in_library: true
+      drives: ["ide2: ubuntu-24.04-live-server-amd64.iso"]
+error:
+  description: The fields of the failure. Those that do not apply are null.
+  returned: on failure
+  type: dict
+  contains:
+    status:
+      description: The HTTP status.
+      type: int
+    code:
+      description: The API's machine-readable code.
+      type: str
+    title:
+      description: What kind of failure it is.
+      type: str
+    detail:
+      description: The API's explanation.
+      type: str
+    errors:
+      description: What is wrong with single fields of the request, each with C(pointer), C(detail) and C(code).
+      type: list
+      elements: dict
+    request_id:
+      description: What HostUp's support will ask for.
+      type: str
+    method:
+      description: The HTTP method.
+      type: str
+    path:
+      description: The path that was requested.
+      type: str
+  sample:
+    status: 403
+    code: forbidden
+    title: Forbidden
+    detail: The caller lacks a required scope or does not own the resource.
+    errors: []
+    request_id: req_01hxa3b4c5d6e7f8g9h0j1k2m3
+    method: POST
+    path: /api/v2/vps/vps_01hxa3b4c5d6e7f8g9h0j1k2m3/iso/actions/mount
+timed_out:
+  description: That the task gave up waiting. A job that was started goes on at HostUp.
+  returned: when the task ran out of time
+  type: bool
+  sample: true
+"""
+
+from ansible_collections.hostup.cloud.plugins.module_utils._module import run_as_module
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_ISO
+
+
+def main() -> None:
+    run_as_module(VPS_ISO)
+
+
+if __name__ == "__main__":
+    main()

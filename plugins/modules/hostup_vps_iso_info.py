@@ -1,0 +1,213 @@
+#!/usr/bin/python
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: hostup_vps_iso_info
+short_description: Show the ISO media of a HostUp VPS
+version_added: 0.1.0
+author:
+  - HostUp Cloud collection contributors (@hostup-cloud)
+description:
+  - Shows the ISO library of a VPS's owner, what is mounted on the VPS, its boot order, its CD/DVD slots,
+    and whether the API would take a mount or a download now.
+  - Costs one request.
+extends_documentation_fragment:
+  - hostup.cloud.connection
+  - hostup.cloud.vps
+  - hostup.cloud.attributes
+  - hostup.cloud.attributes.info
+  - hostup.cloud.attributes.action_group
+requirements:
+  - An API key with the scope C(read:vm)
+options:
+  name:
+    description:
+      - Show only the ISO with this file name, or failing that with this display name, and the drives that hold it.
+    type: str
+    aliases: [filename]
+  iso_id:
+    description:
+      - Show only the ISO with this ID, and the drives that hold it.
+    type: str
+notes:
+  - Waits up to ten minutes for the API's rate limit.
+seealso:
+  - module: hostup.cloud.hostup_vps_iso
+"""
+
+EXAMPLES = r"""
+- name: Read the ISO state of a server
+  hostup.cloud.hostup_vps_iso_info:
+    vps_name: web-01
+  register: media
+
+- name: Stop unless the server would boot from the CD/DVD drive
+  ansible.builtin.assert:
+    that: media.boot_order.order | first is match('ide')
+    fail_msg: "Boots from {{ media.boot_order.order | first }} first."
+
+- name: Find out which drives hold an ISO
+  hostup.cloud.hostup_vps_iso_info:
+    vps_id: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+    name: rescue.iso
+  register: rescue
+
+- name: Show them
+  ansible.builtin.debug:
+    msg: "{{ rescue.mounted | map(attribute='device') }}"
+"""
+
+RETURN = r"""
+vps_id:
+  description: The VPS's ID.
+  returned: success
+  type: str
+  sample: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+available:
+  description: The ISO media that are available to the VPS.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The ID.
+      type: str
+    name:
+      description: The file name, or null.
+      type: str
+    display_name:
+      description: The display name, or null.
+      type: str
+    size_gb:
+      description: The size in GB.
+      type: float
+    format:
+      description: The format, or null.
+      type: str
+  sample:
+    - id: iso_01hxa3b4c5d6e7f8g9h0j1k2m3
+      name: ubuntu-24.04-live-server-amd64.iso
+      display_name: Ubuntu 24.04 LTS
+      size_gb: 5.9
+      format: iso
+mounted:
+  description: The drives that the API lists as mounted.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    device:
+      description: The drive, or null.
+      type: str
+    iso_id:
+      description: The ID of the ISO in it, or null.
+      type: str
+    mounted:
+      description: Whether there are media in it.
+      type: bool
+    is_cloud_init:
+      description: Whether it is the cloud-init drive.
+      type: bool
+  sample:
+    - device: ide2
+      iso_id: iso_01hxa3b4c5d6e7f8g9h0j1k2m3
+      mounted: true
+      is_cloud_init: false
+boot_order:
+  description: The boot order, null if the API does not tell.
+  returned: success
+  type: dict
+  contains:
+    order:
+      description: The devices in the order in which the VPS tries to boot from them.
+      type: list
+      elements: str
+    devices:
+      description: The label of each device.
+      type: dict
+    available_devices:
+      description: The devices that it could boot from, each with C(id), C(name) and C(type).
+      type: list
+      elements: dict
+  sample:
+    order: [scsi0, ide2]
+    devices: {scsi0: Disk, ide2: CD/DVD 3}
+    available_devices:
+      - id: scsi0
+        name: Disk
+        type: disk
+      - id: ide2
+        name: CD/DVD 3
+        type: cdrom
+available_devices:
+  description: The CD/DVD slots of the VPS.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    device:
+      description: The device, or null.
+      type: str
+    type:
+      description: Whether there is a drive in the slot (V(existing_cdrom)) or not yet (V(available)); or null.
+      type: str
+    description:
+      description: A label, or null.
+      type: str
+    in_use:
+      description: Whether something is in it.
+      type: bool
+  sample:
+    - device: ide3
+      type: available
+      description: CD/DVD 4
+      in_use: false
+actions:
+  description: What the API would take now.
+  returned: success
+  type: dict
+  contains:
+    can_mount:
+      description: Whether an ISO can be mounted, as C(allowed), with C(reason) and C(code) if not.
+      type: dict
+    can_upload:
+      description: Whether an ISO can be downloaded, as C(allowed), with C(reason) and C(code) if not.
+      type: dict
+  sample:
+    can_mount:
+      allowed: true
+      reason: null
+      code: null
+    can_upload:
+      allowed: false
+      reason: An order is pending.
+      code: pending_order
+error:
+  description: The fields of a failure. See the module M(hostup.cloud.hostup_vps_iso).
+  returned: on failure
+  type: dict
+  sample:
+    status: 401
+    code: unauthorized
+    title: Unauthorized
+    detail: Authentication is required.
+    errors: []
+    request_id: req_01hxa3b4c5d6e7f8g9h0j1k2m3
+    method: GET
+    path: /api/v2/vps/vps_01hxa3b4c5d6e7f8g9h0j1k2m3/iso
+"""
+
+from ansible_collections.hostup.cloud.plugins.module_utils._module import run_as_module
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_ISO_INFO
+
+
+def main() -> None:
+    run_as_module(VPS_ISO_INFO)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The action shell: runs a task inside the controller, or hands it to its module where that is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.hostup.cloud.plugins.module_utils import _options
+from ansible_collections.hostup.cloud.plugins.module_utils._client import (
+    REQUESTS_IMPORT_ERROR,
+    ca_bundle,
+    tls_context,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._jobs import Job
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks import Task, secrets_of
+
+if REQUESTS_IMPORT_ERROR is None:
+    with contextlib.suppress(HostUpError):  # a wrong CA bundle is told by the task that needs it
+        tls_context(ca_bundle(None), True)  # Ansible loads this file before it forks: every worker inherits the context
+
+ENVIRONMENT_PREFIX = "HOSTUP_"
+LINE_POINTS = 10.0
+LINE_SECONDS = 30.0
+
+display = Display()
+
+
+class HostUpActionBase(ActionBase):
+    """What the actions share; each names its task."""
+
+    task: Task
+
+    _supports_check_mode = True
+    _supports_async = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the task, or its module when it is asynchronous or delegated to another machine."""
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        # an empty option leaves the environment variable its say
+        args = {
+            name: value
+            for name, value in self._task.args.items()
+            if not (name in _options.CONNECTION and value in (None, ""))
+        }
+        is_local = self._connection.transport == "local"
+        is_delegated = self._task.delegate_to is not None
+        if self._task.async_val and not (is_local or is_delegated):
+            result.update(
+                failed=True,
+                msg="async would copy the API key to the host itself: add delegate_to: localhost to this task.",
+            )
+            return result
+        environment: dict[str, str] = {}
+        self._compute_environment_string(environment)
+        # what starts a module, and what polls an asynchronous one, shows its environment at -vvv
+        self._task.environment = [
+            {name: value for name, value in environment.items() if not name.startswith(ENVIRONMENT_PREFIX)}
+        ]
+        with _environment(environment):
+            checked = ArgumentSpecValidator(**self.task.spec).validate(args)
+            params = checked.validated_parameters
+            secrets = secrets_of(params) | checked._no_log_values
+            if checked.error_messages:
+                result.update(failed=True, msg=_explain(checked.error_messages))
+            elif self._task.async_val or (is_delegated and not is_local):
+                return self._run_module({**args, **_resolved_connection(params)}, task_vars)
+            else:
+                result.update(self.task.run(params, self._task.check_mode, self._reporter(task_vars or {}, secrets)))
+        result["invocation"] = {"module_args": params}
+        return t.cast("dict[str, t.Any]", remove_values(result, secrets))
+
+    def _run_module(self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
+        return t.cast(
+            "dict[str, t.Any]",
+            self._execute_module(
+                module_name=self._task.action,
+                module_args=args,
+                task_vars=task_vars,
+                wrap_async=self._task.async_val,
+            ),
+        )
+
+    def _reporter(self, task_vars: dict[str, t.Any], secrets: set[str]) -> t.Callable[[str, Job, float], None]:
+        """Prints progress lines: at the start, then one per ten points or half a minute. Silent under no_log."""
+        host = task_vars.get("inventory_hostname", "localhost")
+        shown: tuple[float, float] | None = None
+
+        def report(subject: str, job: Job, elapsed: float) -> None:
+            nonlocal shown
+            points = job.progress or 0.0
+            if shown and points - shown[0] < LINE_POINTS and elapsed - shown[1] < LINE_SECONDS:
+                return
+            shown = (points, elapsed)
+            state = job.status if job.progress is None else f"{points:.0f} %"
+            display.display(remove_values(f"{host}: {subject}: {state}, {elapsed:.0f} s", secrets))
+
+        return (lambda *_progress: None) if self._task.no_log else report
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> t.Iterator[None]:
+    """Set the task's ``environment``; the worker runs one task for one host."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _resolved_connection(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the controller's environment says, as arguments."""
+    return {name: params[name] for name, spec in _options.CONNECTION.items() if "fallback" in spec}
+
+
+def _explain(messages: list[str]) -> str:
+    text = "; ".join(messages)
+    if text.startswith("missing required arguments") and "api_key" in text:
+        text += ". The API key can also come from the environment variable HOSTUP_API_KEY"
+    return text

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the unit tests work with: an emulator on a socket, a clock that costs nothing, and a small web server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection, Deadline
+from emulator.server import Emulator
+from emulator.world import World
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+
+Page = tuple[int, dict[str, str], bytes]
+MOST_WAITS = 300
+
+
+class Clock:
+    """Stands in for `time` in the module utils and for the world's clock: waits are written down, not waited."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass. Real threads get a moment too."""
+        assert len(self.waits) < MOST_WAITS, "this waits without end"
+        self.waits.append(seconds)
+        self.now += seconds
+        time.sleep(0.001)
+
+    def monotonic(self) -> float:
+        """The time of this clock."""
+        return self.now
+
+
+class QuickEmulator(Emulator):
+    """One that ends at once: there are hundreds of them in a test run."""
+
+    def start(self) -> Emulator:
+        """Begin to answer."""
+        threading.Thread(target=self._server.serve_forever, args=(0.002,), daemon=True).start()
+        return self
+
+
+class Site:
+    """A running emulator with one owner, one VPS (ide2 empty, ide3 without a drive) and one ISO."""
+
+    def __init__(self, clock: Clock, stack: ExitStack, tls: ssl.SSLContext | None = None) -> None:
+        self.clock = clock
+        self.world = World(clock=clock.monotonic)
+        self.switches = self.world.switches
+        self.owner = self.world.add_owner("ann")
+        self.key = self.world.add_key(self.owner, "secret-key-of-ann")
+        self.vps = self.world.add_vps(self.owner, "web-01", "192.0.2.1")
+        self.iso = self.world.add_iso(self.owner, "ubuntu.iso", "Ubuntu 24.04 LTS")
+        self.emulator = stack.enter_context(QuickEmulator(self.world, tls=tls))
+        self.calls = self.emulator.calls
+        self.fault = self.emulator.faults.add
+        self.iso_path = f"/api/v2/vps/{self.vps.id}/iso"
+        self._stack = stack
+
+    def params(self, **changes: Any) -> dict[str, Any]:
+        """Parameters as an argument spec leaves them, for this emulator and VPS."""
+        params = {
+            "api_key": self.key,
+            "api_base": self.emulator.url,
+            "api_timeout": 5,
+            "api_retries": 2,
+            "ca_path": None,
+            "validate_certs": True,
+            "vps_id": self.vps.id,
+            "vps_name": None,
+            "vps_ip": None,
+        }
+        return params | changes
+
+    def client(self, seconds: float = 3600.0, **changes: Any) -> Client:
+        """A client of ours, with a deadline."""
+        connection = Connection.from_params(self.params(**changes))
+        return self._stack.enter_context(closing(Client(connection, Deadline(seconds))))
+
+    def sent(self, method: str = ".*", path: str = ".*") -> list[str]:
+        """The last part of the path of each matching request."""
+        return [call.path.rpartition("/")[2] for call in self.calls.matching(method, path)]
+
+
+class Web:
+    """A web server whose pages are functions of the request; keeps the headers that it was sent."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.pages: dict[str, Callable[[BaseHTTPRequestHandler], Page]] = {}
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+
+    def add(self, path: str, status: int = 200, body: bytes = b"", **headers: str) -> str:
+        """Put a page up and return its URL."""
+        self.pages[path] = lambda _request: (status, headers, body)
+        return self.url + path
+
+
+@contextmanager
+def serve_web() -> Iterator[Web]:
+    """Run a web server on a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        """Answers from `web.pages`."""
+
+        def _serve(self) -> None:
+            web.asked.append((self.command, self.path, dict(self.headers)))
+            page = web.pages.get(self.path)
+            status, headers, body = page(self) if page else (404, {}, b"")
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_HEAD = do_POST = do_CONNECT = _serve  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        web = Web(f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, args=(0.002,), daemon=True).start()
+        yield web
+        server.shutdown()

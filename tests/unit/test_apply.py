@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Applying a plan over HTTP: unknown outcomes, stale reads, drives to attach, jobs that wait, fail or vanish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._iso import Wish, make_plan
+from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import (
+    CONFIRM_SCHEDULE,
+    UNKNOWN_SCHEDULE,
+    Applier,
+    Progress,
+    read_media,
+)
+from emulator.world import Drive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness import Site, Web
+
+MOUNT = Wish("mounted", name="ubuntu.iso")
+UNMOUNT = Wish("unmounted")
+DELETE = Wish("absent", name="ubuntu.iso")
+ATTACH = Wish("unmounted", device="ide3", keep_drive=True)
+DOWNLOAD = Wish("present", name="new.iso")
+
+# The wish that takes just this one write, and the last part of its path.
+WRITES = {"mount": MOUNT, "unmount": UNMOUNT, "delete": DELETE, "attach_drive": ATTACH, "download": DOWNLOAD}
+every_write = pytest.mark.parametrize("action", WRITES)
+
+
+class Run:
+    """One application of a plan."""
+
+    def __init__(self, site: Site, seconds: float = 3600.0, **options: Any) -> None:
+        self.client = site.client(seconds, **options)
+        self.progress = Progress(Wish("present"))
+        self.reports: list[tuple[str, float | None]] = []
+        self.site = site
+
+    def __call__(self, wish: Wish, url: str | None = None, meanwhile: Callable[[], None] = lambda: None) -> Progress:
+        """Read, plan and apply; the recorded calls begin after the first read. `meanwhile` comes after the plan."""
+        vps_id = self.site.vps.id
+        wish = Wish(**{**vars(wish), "url": url})
+        media = read_media(self.client, vps_id)
+        self.progress = Progress(wish, vps_id, media, media)
+        plan = make_plan(media, wish)
+        self.site.calls.clear()
+        meanwhile()
+        Applier(self.client, vps_id, wish, url, self._report, self.progress).apply(plan)
+        return self.progress
+
+    def refused(self, wish: Wish, url: str | None = None) -> HostUpError:
+        """The same, expecting a failure."""
+        with pytest.raises(HostUpError) as caught:
+            self(wish, url)
+        return caught.value
+
+    def _report(self, subject: str, job: Any, _elapsed: float) -> None:
+        self.reports.append((subject, job.progress))
+
+
+@pytest.fixture
+def run(site: Site) -> Run:
+    return Run(site)
+
+
+@pytest.fixture
+def source(web: Web) -> str:
+    return web.add("/new.iso", body=b"x" * 5000)
+
+
+def prepare(site: Site, action: str) -> None:
+    if action == "unmount":
+        site.vps.drives["ide2"] = Drive.holding(site.iso.id)
+
+
+def writes(site: Site) -> int:
+    return len(site.calls.writes())
+
+
+def happened(site: Site, action: str) -> bool:
+    drives, library = site.vps.drives, site.owner.library
+    return {
+        "mount": drives["ide2"] == Drive.holding(site.iso.id),
+        "unmount": drives["ide2"].free,
+        "delete": site.iso.id not in library,
+        "attach_drive": drives.get("ide3") == Drive.empty(),
+        "download": bool(site.owner.iso_named("new.iso")),
+    }[action]
+
+
+# --- what goes well
+
+
+@every_write
+def test_one_write_and_one_read(site: Site, run: Run, source: str, action: str) -> None:
+    prepare(site, action)
+    assert run(WRITES[action], source).actions == [action]
+    assert happened(site, action)
+    assert writes(site) == 1
+    if action != "download":
+        assert len(site.calls) == 2
+
+
+@pytest.mark.parametrize(("action", "device"), [("unmount", "ide2"), ("attach_drive", "ide3")])
+def test_the_device_is_always_named(site: Site, run: Run, action: str, device: str) -> None:
+    """Without it, the API would unmount ide2 whatever was meant."""
+    prepare(site, action)
+    run(WRITES[action])
+    assert [call.body for call in site.calls.writes()] == [{"device": device}]
+
+
+def test_download_then_mount_uses_the_id_of_the_reread(site: Site, run: Run, source: str) -> None:
+    progress = run(Wish("mounted", name="new.iso"), source)
+    download, mount = site.calls.writes()
+    iso = site.owner.iso_named("new.iso")
+    assert iso is not None
+    assert download.body == {"url": source, "filename": "new.iso", "decompress": "none"}
+    assert mount.body == {"isoId": iso.id, "device": "ide2"}
+    assert progress.actions == ["download", "mount"]
+    assert progress.job is not None and progress.job.status == "completed"
+    assert {subject for subject, _job in run.reports} == {"new.iso"}
+
+
+def test_replace(site: Site, run: Run) -> None:
+    other = site.world.add_iso(site.owner, "other.iso")
+    site.vps.drives = {"ide2": Drive.holding(other.id)}
+    assert run(MOUNT).actions == ["unmount", "mount"]
+    assert happened(site, "mount")
+
+
+@pytest.mark.parametrize("action", ["download", "delete"])
+def test_who_comes_second_changed_nothing(site: Site, run: Run, source: str, action: str) -> None:
+    """Somebody else does it between our read and our write."""
+
+    def meanwhile() -> None:
+        if action == "download":
+            site.world.add_iso(site.owner, "new.iso")
+        else:
+            site.owner.library.clear()
+
+    assert run(WRITES[action], source, meanwhile).actions == []
+    assert writes(site) == 1 and happened(site, action)
+
+
+@pytest.mark.parametrize("removes", [False, True])
+def test_keep_drive(site: Site, run: Run, removes: bool) -> None:
+    prepare(site, "unmount")
+    site.switches.unmount_removes_drive = removes
+    progress = run(Wish("unmounted", keep_drive=True))
+    assert progress.actions == (["unmount", "attach_drive"] if removes else ["unmount"])
+    assert site.vps.drives["ide2"] == Drive.empty()
+
+
+# --- unknown outcomes
+
+UNKNOWN = {
+    "500": {"kind": "problem", "status": 500},
+    "html 502": {"kind": "html"},
+    "504": {"kind": "legacy", "status": 504},
+    "dropped": {"kind": "dropped"},
+    "not json": {"kind": "not_json"},
+}
+every_unknown = pytest.mark.parametrize("fault", UNKNOWN.values(), ids=UNKNOWN.keys())
+
+
+@every_write
+@every_unknown
+def test_what_happened_is_not_sent_again(site: Site, run: Run, source: str, action: str, fault: dict[str, Any]) -> None:
+    prepare(site, action)
+    site.fault(**fault, method="POST|DELETE", commit=True)
+    assert run(WRITES[action], source).actions == [action]
+    assert writes(site) == 1 and happened(site, action)
+
+
+@every_write
+@every_unknown
+def test_what_did_not_happen_is_sent_again(
+    site: Site, run: Run, source: str, action: str, fault: dict[str, Any]
+) -> None:
+    prepare(site, action)
+    site.fault(**fault, method="POST|DELETE", commit=False)
+    assert run(WRITES[action], source).actions == [action]
+    assert writes(site) == 2 and happened(site, action)
+    first, second = (index for index, call in enumerate(site.calls) if call.method != "GET")
+    assert second - first == 1 + len(UNKNOWN_SCHEDULE), "every re-read comes before the resend"
+
+
+@every_write
+def test_resends_end(site: Site, run: Run, source: str, action: str) -> None:
+    prepare(site, action)
+    site.fault("problem", "POST|DELETE", times=None)
+    error = run.refused(WRITES[action], source)
+    assert error.msg.startswith("Could not ") and error.problem.status == 500
+    assert writes(site) == (2 if action == "download" else 3)  # api_retries is 2 here
+    assert run.progress.actions == [] and not happened(site, action)
+
+
+def test_a_refusal_after_an_unknown_outcome_is_settled_by_a_reread(site: Site, run: Run) -> None:
+    """The first mount comes true so late that the second one is refused."""
+    site.fault("dropped", "POST", commit=True)
+    site.switches.stale_reads = len(UNKNOWN_SCHEDULE)
+    site.fault("problem", "POST", status=409, code="drive_in_use")
+    assert run(MOUNT).actions == ["mount"]
+    assert writes(site) == 2
+
+
+@every_write
+def test_a_plain_refusal_is_told_at_once(site: Site, run: Run, source: str, action: str) -> None:
+    prepare(site, action)
+    site.fault("problem", "POST|DELETE", status=409, code="some_conflict", detail="Not now.")
+    error = run.refused(WRITES[action], source)
+    assert (error.problem.code, len(site.calls)) == ("some_conflict", 1)
+    assert "Not now" in error.msg
+    assert run.progress.actions == []
+
+
+def test_gone_and_yet_shown(site: Site, run: Run) -> None:
+    site.fault("problem", "DELETE", status=404)
+    assert "did not show the outcome" in run.refused(DELETE).msg
+    assert run.progress.actions == []
+
+
+def test_media_in_use_elsewhere(site: Site, run: Run) -> None:
+    site.world.add_vps(site.owner, "web-02", drives={"ide2": Drive.holding(site.iso.id)})
+    error = run.refused(DELETE)
+    assert error.problem.code == "media_in_use" and "mounted by 1 VPS" in error.msg
+    assert error.msg.startswith("Could not delete ubuntu.iso. ")
+
+
+# --- stale reads
+
+
+@every_write
+def test_stale_reads_are_read_again(site: Site, run: Run, source: str, action: str) -> None:
+    prepare(site, action)
+    site.switches.stale_reads = 2
+    assert run(WRITES[action], source).actions == [action]
+    assert writes(site) == 1
+    assert len(site.sent("GET", "/iso$")) == 3
+
+
+@every_write
+def test_what_never_shows_is_told(site: Site, run: Run, source: str, action: str) -> None:
+    prepare(site, action)
+    site.switches.stale_reads = 1000
+    error = run.refused(WRITES[action], source)
+    assert "did not show the outcome within 15 s" in error.msg and "Run the task again" in error.msg
+    assert run.progress.actions == [action], "what was done is told all the same"
+    assert len(site.sent("GET", "/iso$")) == len(CONFIRM_SCHEDULE)
+    assert sum(site.clock.waits[-len(CONFIRM_SCHEDULE) :]) == pytest.approx(15.0)
+
+
+def test_the_next_step_waits_for_the_one_before(site: Site, run: Run) -> None:
+    other = site.world.add_iso(site.owner, "other.iso")
+    site.vps.drives = {"ide2": Drive.holding(other.id)}
+    site.switches.stale_reads = 3
+    run(MOUNT)
+    assert [call.method for call in site.calls] == ["POST", *["GET"] * 4, "POST", *["GET"] * 4]
+
+
+# --- drives to attach first
+
+
+@pytest.mark.parametrize("answers", ["sync", "job"])
+def test_a_slot_that_needs_a_drive(site: Site, run: Run, answers: str) -> None:
+    site.vps.drives = {"ide3": Drive.slot()}
+    site.switches.mount_needs_drive, site.switches.mount = True, answers
+    assert run(MOUNT).actions == ["attach_drive", "mount"]
+    assert site.sent("POST") == ["mount", "attach-empty", "mount"]
+    assert site.vps.drives["ide3"] == Drive.holding(site.iso.id)
+
+
+def test_a_slot_that_needs_no_drive(site: Site, run: Run) -> None:
+    site.vps.drives = {"ide3": Drive.slot()}
+    assert run(MOUNT).actions == ["mount"]
+
+
+def test_attaching_does_not_help(site: Site, run: Run) -> None:
+    """The first refusal is what the user has to know."""
+    site.vps.drives = {"ide3": Drive.slot()}
+    site.fault("problem", "POST", "/mount$", status=409, code="the_real_reason")
+    site.fault("problem", "POST", "/attach-empty$", status=403)
+    error = run.refused(MOUNT)
+    assert error.problem.code == "the_real_reason"
+    assert site.sent("POST") == ["mount", "attach-empty"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_no_drive_is_attached_for_want_of_rights(site: Site, run: Run, status: int) -> None:
+    site.vps.drives = {"ide3": Drive.slot()}
+    site.fault("problem", "POST", "/mount$", status=status)
+    assert run.refused(MOUNT).problem.status == status
+    assert site.sent("POST") == ["mount"]
+
+
+def test_no_drive_is_attached_where_there_is_one(site: Site, run: Run) -> None:
+    site.fault("problem", "POST", "/mount$", status=409, code="busy")
+    assert run.refused(MOUNT).problem.code == "busy"
+    assert site.sent("POST") == ["mount"]
+
+
+# --- jobs
+
+
+@pytest.mark.parametrize("shape", ["operation", "flat", "legacy"])
+@pytest.mark.parametrize("wish", [MOUNT, ATTACH], ids=["mount", "attach"])
+@pytest.mark.parametrize("seconds", [0.0, 40.0])
+def test_jobs_are_waited_for(site: Site, run: Run, shape: str, wish: Wish, seconds: float) -> None:
+    site.switches.mount, site.switches.poll_shape, site.switches.job_seconds = "job", shape, seconds
+    progress = run(wish)
+    assert len(progress.actions) == 1 and progress.job is not None
+    assert (progress.job.status, writes(site)) == ("completed", 1)
+    assert len(site.sent("GET", "/iso$")) == 1
+    assert run.reports == [], "only downloads report their progress"
+
+
+@pytest.mark.parametrize("reason_at", ["error", "message", "progressMessage", "result.error", "data.message"])
+@pytest.mark.parametrize("shape", ["operation", "flat", "legacy"])
+def test_a_failed_download(site: Site, run: Run, source: str, shape: str, reason_at: str) -> None:
+    site.switches.poll_shape = shape
+    site.switches.job.fails, site.switches.job.reason_at = "no space left", reason_at
+    error = run.refused(DOWNLOAD, source)
+    assert error.msg.startswith("Could not download new.iso. ") and error.msg.endswith("failed: no space left")
+    assert not error.timed_out
+    assert run.progress.job is not None and run.progress.job.status == "failed"
+    assert site.sent("POST") == ["from-url"]
+
+
+def test_a_failed_mount(site: Site, run: Run) -> None:
+    site.switches.mount, site.switches.job.fails = "job", "the storage is away"
+    error = run.refused(MOUNT)
+    assert "mount ubuntu.iso on ide2" in error.msg and "the storage is away" in error.msg
+    assert site.sent("GET", "/iso$") == [], "told at once"
+
+
+def test_a_source_that_is_not_there(run: Run, web: Web) -> None:
+    assert "The source answered 404" in run.refused(DOWNLOAD, f"{web.url}/missing.iso").msg
+
+
+@pytest.mark.parametrize("forgetting", [{"forget_after_polls": 0}, {"forget_after_seconds": 0.0}])
+@pytest.mark.parametrize("action", ["mount", "download"])
+def test_forgotten_jobs_are_settled_by_a_reread(
+    site: Site, run: Run, source: str, action: str, forgetting: dict[str, Any]
+) -> None:
+    site.switches.mount = "job"
+    vars(site.switches).update(forgetting)
+    progress = run(WRITES[action], source)
+    assert progress.actions == [action] and happened(site, action)
+    assert progress.job is not None and progress.job.status != "completed"
+
+
+@pytest.mark.parametrize("poll_url", ["foreign", "missing", "absolute"])
+def test_polls_stay_at_our_origin(site: Site, run: Run, web: Web, source: str, poll_url: str) -> None:
+    site.switches.poll_url, site.switches.foreign_origin = poll_url, web.url
+    run(DOWNLOAD, source)
+    assert len(site.sent("GET", "/api/jobs/")) >= 1
+    assert {(method, path) for method, path, _headers in web.asked} == {("GET", "/new.iso")}
+    assert not [headers for _method, _path, headers in web.asked if "Authorization" in headers]
+
+
+def test_a_claim_to_be_completed_is_not_believed(site: Site, run: Run) -> None:
+    site.switches.mount, site.switches.job_seconds = "job", 6.0
+    site.switches.job.claims_completed = True
+    assert run(MOUNT).actions == ["mount"]
+    assert len(site.sent("GET", "/iso$")) > 1 and happened(site, "mount")
+
+
+def test_a_job_that_hangs(site: Site, source: str) -> None:
+    site.switches.job.hangs = True
+    run = Run(site, seconds=60)
+    error = run.refused(DOWNLOAD, source)
+    assert error.timed_out and "It goes on at HostUp" in error.msg
+    assert run.progress.actions == ["download"]
+    assert run.progress.job is not None and not run.progress.job.finished
+
+
+@pytest.mark.parametrize("action", ["mount", "download"])
+def test_without_wait(site: Site, run: Run, source: str, action: str) -> None:
+    site.switches.mount, site.switches.job_seconds = "job", 40.0
+    site.switches.job.hangs = action == "download"
+    progress = run(Wish(**{**vars(WRITES[action]), "wait": False}), source)
+    assert progress.actions == [action]
+    assert progress.job is not None and not progress.job.finished
+    assert len(site.calls) == 1 and site.clock.waits == []
+
+
+def test_without_wait_only_the_last_job_is_left(site: Site, run: Run) -> None:
+    site.switches.mount, site.switches.job_seconds, site.switches.mount_needs_drive = "job", 40.0, True
+    site.vps.drives = {"ide3": Drive.slot()}
+    progress = run(Wish("mounted", name="ubuntu.iso", wait=False))
+    assert progress.actions == ["attach_drive", "mount"]
+    assert site.vps.drives["ide3"] == Drive.empty(), "attached, and the mount still runs"
+
+
+def test_a_read_of_another_shape(site: Site, run: Run) -> None:
+    site.fault("wrong_shape", path="/iso$", body={"available": []})
+    with pytest.raises(HostUpError, match="unexpected shape: actions is not an object"):
+        read_media(run.client, site.vps.id)

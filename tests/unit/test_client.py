@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTTP client against a real emulator: origin, key, TLS, retries by safety class, answers and paging."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+
+from ansible_collections.hostup.cloud.plugins.module_utils import _client
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Connection, parse_origin, retry_after
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from harness import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness import Clock, Web
+
+UNMOUNT = {"device": "ide2"}
+READ, WRITE = "read", "write"
+
+
+def send(site: Site, kind: str, seconds: float = 3600.0, **options: Any) -> int:
+    """Send the ISO read or an unmount; return the status."""
+    client = site.client(seconds, **options)
+    path = site.iso_path
+    answer = client.get(path) if kind == READ else client.post(f"{path}/actions/unmount", UNMOUNT)
+    return answer.status
+
+
+def refused(site: Site, kind: str, seconds: float = 3600.0, **options: Any) -> HostUpError:
+    with pytest.raises(HostUpError) as caught:
+        send(site, kind, seconds, **options)
+    assert site.key not in caught.value.msg
+    return caught.value
+
+
+# --- options
+
+
+@pytest.mark.parametrize("tail", ["", "/", "//", "/api", "/api/", "/api/v2", "/api/v2/"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://cloud.hostup.se",
+        "https://example.com:8443",
+        "http://127.0.0.1:8080",
+        "http://localhost",
+        "http://[::1]:80",
+    ],
+)
+def test_good_origins(origin: str, tail: str) -> None:
+    assert parse_origin(origin + tail) == origin
+
+
+@pytest.mark.parametrize(
+    ("api_base", "says"),
+    [
+        ("ftp://cloud.hostup.se", "not usable"),
+        ("cloud.hostup.se", "not usable"),
+        ("https://", "not usable"),
+        ("https:///api", "not usable"),
+        ("", "not usable"),
+        ("https://cloud.hostup.se?x=1", "not usable"),
+        ("https://cloud.hostup.se#x", "not usable"),
+        ("https://ann:sesame@cloud.hostup.se", "holds credentials"),
+        ("https://sesame@cloud.hostup.se", "holds credentials"),
+        ("https://cloud.hostup.se/api/v1", "unknown path"),
+        ("https://cloud.hostup.se/api/v2/vps", "unknown path"),
+        ("http://cloud.hostup.se", "in clear"),
+        ("http://192.0.2.1", "in clear"),
+        ("http://localhost.example.com", "in clear"),
+        ("http://127.0.0.1.example.com", "in clear"),
+        ("https://cloud.hostup.se:port", "not a URL"),
+        ("https://cloud.hostup.se:99999", "not a URL"),
+        ("https://[::1", "not a URL"),
+    ],
+)
+def test_bad_origins(api_base: str, says: str) -> None:
+    with pytest.raises(HostUpError, match=says) as caught:
+        parse_origin(api_base)
+    assert "sesame" not in caught.value.msg
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"api_key": ""}, "HOSTUP_API_KEY"),
+        ({"api_key": None}, "HOSTUP_API_KEY"),
+        ({"api_key": "sesame\n"}, "line break"),
+        ({"api_key": "ses ame"}, "blank"),
+        ({"api_key": "sesåme"}, "beyond ASCII"),
+        ({"api_timeout": 0}, "api_timeout must be at least 1"),
+        ({"api_retries": -1}, "api_retries must be 0 or more"),
+        ({"api_base": "ftp://x"}, "api_base"),
+    ],
+)
+def test_bad_options(site: Site, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(HostUpError, match=says) as caught:
+        Connection.from_params(site.params(**changes))
+    assert "ses" not in caught.value.msg
+
+
+def test_api_retries_may_be_none_at_all(site: Site) -> None:
+    site.fault("problem", times=None)
+    assert refused(site, READ, api_retries=0).problem.status == 500
+    assert len(site.calls) == 1
+
+
+# --- retries by safety class
+
+FAULTS = {
+    "500": {"kind": "problem", "status": 500},
+    "502": {"kind": "problem", "status": 502},
+    "503": {"kind": "problem", "status": 503},
+    "504": {"kind": "legacy", "status": 504},
+    "html 502": {"kind": "html"},
+    "dropped": {"kind": "dropped"},
+    "truncated": {"kind": "truncated"},
+    "not json": {"kind": "not_json"},
+}
+every_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+
+
+@every_fault
+def test_reads_are_repeated(site: Site, fault: dict[str, Any]) -> None:
+    site.fault(**fault, times=2)
+    assert send(site, READ) == 200
+    assert len(site.calls) == 3
+    assert site.clock.waits == [pytest.approx(0.55, rel=0.1), pytest.approx(1.1, rel=0.1)]
+
+
+@every_fault
+def test_reads_are_repeated_no_more_than_asked(site: Site, fault: dict[str, Any]) -> None:
+    site.fault(**fault, times=None)
+    error = refused(site, READ, api_retries=3)
+    assert len(site.calls) == 4
+    assert (error.transient, error.outcome_unknown, error.timed_out) == (True, False, False)
+    assert (error.problem.method, error.problem.path) == ("GET", site.iso_path)
+
+
+@every_fault
+@pytest.mark.parametrize("commit", [False, True])
+def test_writes_are_not_repeated(site: Site, fault: dict[str, Any], commit: bool) -> None:
+    site.fault(**fault, commit=commit)
+    assert refused(site, WRITE).outcome_unknown
+    assert len(site.calls) == 1 and site.clock.waits == []
+
+
+@pytest.mark.parametrize("kind", [READ, WRITE])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "invalid_request"), (401, "unauthorized"), (403, "forbidden"), (404, "vps_not_found"), (409, "in_use")],
+)
+def test_refusals_are_final(site: Site, kind: str, status: int, code: str) -> None:
+    site.fault("problem", status=status, code=code, detail="The API's own words.", times=None)
+    error = refused(site, kind)
+    assert (error.problem.status, error.problem.code, error.outcome_unknown) == (status, code, False)
+    assert error.problem.request_id and error.problem.request_id in error.msg
+    assert "The API's own words" in error.msg
+    assert len(site.calls) == 1
+
+
+@pytest.mark.parametrize("kind", [READ, WRITE])
+@pytest.mark.parametrize("code", ["rate_limit_exceeded", "rate_limited", ""])
+def test_429_obeys_retry_after(site: Site, kind: str, code: str) -> None:
+    site.fault("problem", status=429, code=code, headers={"Retry-After": "17"}, times=5)
+    assert send(site, kind, api_retries=0) == 200
+    assert len(site.calls) == 6
+    assert all(17 <= wait <= 17 * 1.2 for wait in site.clock.waits)
+
+
+def test_429_without_retry_after_backs_off(site: Site) -> None:
+    site.fault("problem", status=429, times=7)
+    assert send(site, WRITE) == 200
+    assert site.clock.waits == sorted(site.clock.waits)
+    assert site.clock.waits[-1] == pytest.approx(33, rel=0.1)
+
+
+def test_429_with_retry_after_zero_does_not_hammer(site: Site) -> None:
+    site.fault("problem", status=429, headers={"Retry-After": "0"}, times=8)
+    assert send(site, READ) == 200
+    assert min(site.clock.waits) > 0
+
+
+@pytest.mark.parametrize("kind", [READ, WRITE])
+def test_429_beyond_the_deadline_fails_at_once(site: Site, kind: str) -> None:
+    site.fault("problem", status=429, headers={"Retry-After": "120"}, times=None)
+    error = refused(site, kind, seconds=60)
+    assert error.timed_out and error.problem.status == 429
+    assert "60 s that this task may take" in error.msg
+    assert len(site.calls) == 1 and site.clock.waits == []
+
+
+def test_a_rate_limit_is_waited_out(site: Site) -> None:
+    site.switches.rate_limit, site.switches.rate_window = 3, 60.0
+    client = site.client(api_retries=0)
+    for _time in range(8):
+        client.get(site.iso_path)
+    assert len(site.clock.waits) == 2 == len([call for call in site.calls if call.status == 429])
+
+
+def test_vps_not_ready_is_retried_for_a_while(site: Site) -> None:
+    site.switches.vps_not_ready = 3
+    assert send(site, WRITE, api_retries=0) == 200
+    assert len(site.calls) == 4
+    site.switches.vps_not_ready = 10_000
+    begin = site.clock.now
+    assert refused(site, WRITE).problem.code == "vps_not_ready"
+    assert 60 <= site.clock.now - begin <= 100
+
+
+def test_a_slow_answer_times_out(site: Site) -> None:
+    site.fault("slow", seconds=1.3, times=None)
+    error = refused(site, READ, api_timeout=1, api_retries=0)
+    assert "within 1 s (api_timeout)" in error.msg and error.transient
+
+
+def test_nobody_listens(clock: Clock) -> None:
+    with ExitStack() as stack:
+        site = Site(clock, stack)
+        client = site.client(api_base="http://127.0.0.1:9")
+        with pytest.raises(HostUpError, match=r"got no answer: .*refused") as caught:
+            client.get("/api/v2/vps")
+    assert "object at 0x" not in caught.value.msg
+
+
+@pytest.mark.parametrize("api_base", ["https://a..b", f"https://{'a' * 64}.example", "https://cloud.hostup.se "])
+def test_a_host_name_that_cannot_be(site: Site, api_base: str) -> None:
+    with pytest.raises(HostUpError):
+        site.client(api_base=api_base).get("/api/v2/vps")
+
+
+# --- answers
+
+
+def test_json_of_a_wrong_shape(site: Site) -> None:
+    site.fault("wrong_shape", times=None)
+    assert "a JSON list instead of an object" in refused(site, READ).msg
+    assert len(site.calls) == 1
+    assert refused(site, WRITE).outcome_unknown
+
+
+def test_html_with_200_is_not_the_api(site: Site) -> None:
+    site.fault("html", status=200, times=None)
+    error = refused(site, READ)
+    assert f"is {site.emulator.url} the HostUp API?" in error.msg and "text/html" in error.msg
+    assert len(site.calls) == 1
+
+
+def test_html_with_502_keeps_the_status(site: Site) -> None:
+    site.fault("html", times=None)
+    assert refused(site, READ).problem.status == 502
+
+
+def test_legacy_error(site: Site) -> None:
+    site.fault("legacy", status=400, code="bad_thing", detail="Not like this.")
+    problem = refused(site, READ).problem
+    assert (problem.status, problem.code, problem.detail) == (400, "bad_thing", "Not like this.")
+
+
+def test_words_beyond_ascii_are_read_as_utf_8(site: Site) -> None:
+    """RFC 8259: JSON is UTF-8, whatever a guess from a few letters says."""
+    body = '{"title": "Förfrågan nekad", "detail": "Är låst på nätet", "code": "forbidden"}'
+    site.fault("html", status=403, body=body, headers={"Content-Type": "application/problem+json"})
+    problem = refused(site, READ).problem
+    assert (problem.title, problem.detail) == ("Förfrågan nekad", "Är låst på nätet")
+
+
+@pytest.mark.parametrize("kind", [READ, WRITE])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(site: Site, web: Web, kind: str, status: int) -> None:
+    site.fault("redirect", status=status, location=web.add("/elsewhere", body=b"{}"), times=None)
+    error = refused(site, kind)
+    assert "Redirects are not followed" in error.msg and error.problem.status == status
+    assert web.asked == [] and len(site.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "advice"),
+    [(401, "", "HOSTUP_API_KEY"), (403, "", "read:vm"), (404, "vps_not_found", "vps_name or vps_ip")],
+)
+def test_advice(site: Site, status: int, code: str, advice: str) -> None:
+    site.fault("problem", status=status, code=code)
+    assert advice in refused(site, READ).msg
+
+
+# --- what is sent
+
+
+def test_netrc_does_not_replace_the_key(site: Site, web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ann password sesame\ndefault login bob password sesame\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    web.add("/x", body=b"{}")
+    site.client(api_base=web.url).get("/x")
+    [(method, path, headers)] = web.asked
+    assert (method, path, headers["Authorization"]) == ("GET", "/x", f"Bearer {site.key}")
+    assert headers["Accept"] == "application/json"
+
+
+def test_a_proxy_never_sees_a_key_in_clear(site: Site, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, web.url)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert send(site, READ) == 200
+    assert web.asked == []
+
+
+# --- TLS
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_path(authority: trustme.CA, tmp_path: Path) -> str:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return str(tmp_path / "ca.pem")
+
+
+@pytest.fixture
+def tls_site(clock: Clock, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    _client.tls_context.cache_clear()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with ExitStack() as stack:
+        yield Site(clock, stack, context)
+    _client.tls_context.cache_clear()
+
+
+def test_tls_with_its_authority(tls_site: Site, ca_path: str) -> None:
+    assert send(tls_site, READ, ca_path=ca_path) == 200
+
+
+def test_tls_of_an_unknown_authority(tls_site: Site) -> None:
+    error = refused(tls_site, READ)
+    assert "certificate verify failed" in error.msg and "see ca_path and validate_certs" in error.msg
+    assert len(tls_site.calls) == 0 and tls_site.clock.waits == []
+
+
+def test_tls_of_another_host(clock: Clock, authority: trustme.CA, ca_path: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("example.com").configure_cert(context)
+    with ExitStack() as stack:
+        site = Site(clock, stack, context)
+        assert "TLS failed" in refused(site, READ, ca_path=ca_path).msg
+        assert send(site, READ, validate_certs=False) == 200
+
+
+def test_tls_unchecked(tls_site: Site) -> None:
+    assert send(tls_site, READ, validate_certs=False) == 200
+    assert "TLS failed" in refused(tls_site, READ).msg, "unchecked must not leak into the next task"
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_tls_authority_of_the_environment(
+    tls_site: Site, ca_path: str, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """The action shell builds a context before it knows the task's environment."""
+    refused(tls_site, READ)
+    monkeypatch.setenv(variable, ca_path)
+    assert send(tls_site, READ) == 200
+
+
+@pytest.mark.parametrize("content", [None, "not a certificate"])
+def test_unusable_ca_path(tls_site: Site, tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "other.pem"
+    if content:
+        path.write_text(content)
+    assert re.search(
+        f"{re.escape(str(path))} cannot be loaded.*ca_path", refused(tls_site, READ, ca_path=str(path)).msg
+    )
+
+
+# --- paging
+
+
+def test_all_pages(site: Site) -> None:
+    for number in range(249):
+        site.world.add_vps(site.owner, f"vps-{number}")
+    found = list(site.client().pages("/api/v2/vps", {}))
+    assert [vps["id"] for vps in found] == [vps.id for vps in site.owner.vpses]
+    assert [call.query.get("limit") for call in site.calls] == ["100"] * 3
+
+
+def test_pages_keep_their_filter(site: Site) -> None:
+    for _time in range(150):
+        site.world.add_vps(site.owner, "twin")
+    assert len(list(site.client().pages("/api/v2/vps", {"name": "twin"}))) == 150
+    assert [call.query["name"] for call in site.calls] == ["twin", "twin"]
+
+
+@pytest.mark.parametrize(("cursor", "items"), [("cur_00000000", 2), ("", 1), (7, 1), (None, 1)])
+def test_a_cursor_that_leads_nowhere_ends(site: Site, cursor: object, items: int) -> None:
+    page = {"data": [{"id": "vps_1"}], "nextCursor": cursor}
+    site.fault("wrong_shape", path="/api/v2/vps$", body=page, times=None)
+    assert len(list(site.client().pages("/api/v2/vps", {}))) == items
+
+
+@pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {}}, {"data": [{"id": "vps_1"}, "vps_2"]}])
+def test_a_list_of_another_shape(site: Site, body: dict[str, Any]) -> None:
+    site.fault("wrong_shape", path="/api/v2/vps$", body=body)
+    with pytest.raises(HostUpError, match="data is not a list of objects"):
+        list(site.client().pages("/api/v2/vps", {}))
+
+
+# --- Retry-After
+
+DATE = "Fri, 27 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": " 30 "}, 30.0),
+        ({"Retry-After": "Fri, 27 Nov 2026 12:00:45 GMT", "Date": DATE}, 45.0),
+        ({"Retry-After": "Fri, 27 Nov 2026 11:00:00 GMT", "Date": DATE}, 0.0),
+        ({"Retry-After": "soon", "Date": DATE}, None),
+        ({"Retry-After": "-5", "Date": DATE}, None),
+        ({"Retry-After": "²"}, None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-27T12:01:30.500Z", "Date": DATE}, 90.5),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-27T11:00:00.000Z", "Date": DATE}, 0.0),
+        ({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "2026-11-27T12:01:30.000Z", "Date": DATE}, None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "tomorrow", "Date": DATE}, None),
+        ({"X-RateLimit-Remaining": "0", "Date": DATE}, None),
+        ({"Retry-After": "7", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-27T12:01:30.000Z"}, 7.0),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_retry_after_by_our_own_clock() -> None:
+    later = datetime.fromtimestamp(datetime.now(timezone.utc).timestamp() + 100, timezone.utc)
+    seconds = retry_after({"Retry-After": later.strftime("%a, %d %b %Y %H:%M:%S GMT")})
+    assert seconds is not None and 95 <= seconds <= 100
+
+
+def test_backoff_is_bounded() -> None:
+    waits = [_client.backoff(tries) for tries in range(20)]
+    assert waits[:4] == [0.5, 1.0, 2.0, 4.0]
+    assert max(waits) == 30.0

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pure core against the table: every state in every situation."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hostup.cloud.plugins.module_utils import _iso
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from emulator.world import World
+from iso_cases import CASES, WANTED, WANTED_ID, Case
+
+TAKEN = [case for case in CASES if not isinstance(case.outcome, str)]
+REFUSED = [case for case in CASES if isinstance(case.outcome, str)]
+
+
+def name_of(case: Case) -> str:
+    return case.name
+
+
+def start(case: Case) -> tuple[_iso.Media, _iso.Wish]:
+    """The state as it is read, and the wish as the module makes it from the options."""
+    world = World()
+    vps, _key = case.build(world)
+    options = {"name": WANTED if "url" in case.options else None, **case.options}
+    options["replace"] = options.pop("on_conflict", "replace") == "replace"
+    return _iso.parse_media(world.iso_read(vps)), _iso.Wish(**options)
+
+
+@pytest.mark.parametrize("case", TAKEN, ids=name_of)
+def test_plan_has_the_actions(case: Case) -> None:
+    media, wish = start(case)
+    assert tuple(step.action for step in _iso.make_plan(media, wish)) == case.outcome
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=name_of)
+def test_refusal_says_why(case: Case) -> None:
+    media, wish = start(case)
+    with pytest.raises(HostUpError) as refusal:
+        _iso.make_plan(media, wish)
+    assert str(case.outcome) in refusal.value.msg
+
+
+@pytest.mark.parametrize("case", TAKEN, ids=name_of)
+def test_plan_leads_to_the_wish(case: Case) -> None:
+    """After the plan there is nothing left to do, each step shows, and the diff tells of a change if there is one."""
+    media, wish = start(case)
+    plan = _iso.make_plan(media, wish)
+    after = _iso.project(media, plan, wish)
+    assert _iso.make_plan(after, wish) == ()
+    assert (_iso.as_diff(after, wish) == _iso.as_diff(media, wish)) is (plan == ())
+    for count, step in enumerate(plan, start=1):
+        assert not _iso.is_done(_iso.project(media, plan[: count - 1], wish), step, wish)
+        assert _iso.is_done(_iso.project(media, plan[:count], wish), step, wish)
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_cloud_init_drive_is_never_in_a_plan(case: Case) -> None:
+    media, wish = start(case)
+    protected = {mount.device for mount in media.mounted if mount.is_cloud_init}
+    for device in (wish.device, *_iso.DEVICES):
+        try:
+            plan = _iso.make_plan(media, replace(wish, device=device))
+        except HostUpError:
+            continue
+        assert not protected & {step.device for step in plan}
+
+
+def test_iso_in_a_drive_only_can_be_unmounted_and_deleted_by_its_id() -> None:
+    media = _iso.Media((), (_iso.Mount("ide2", WANTED_ID, True, False),), ())
+    assert _iso.make_plan(media, _iso.Wish("absent", iso_id=WANTED_ID)) == (
+        _iso.Step("unmount", "ide2", WANTED_ID),
+        _iso.Step("delete", iso_id=WANTED_ID),
+    )
+    with pytest.raises(HostUpError, match="There is no ISO"):
+        _iso.make_plan(media, _iso.Wish("present", iso_id=WANTED_ID))
+
+
+def test_drive_that_went_with_its_iso_is_attached_again() -> None:
+    wish = _iso.Wish("unmounted", keep_drive=True)
+    unmounted = (_iso.Step("unmount", "ide2", WANTED_ID),)
+    gone = _iso.Media((), (), (_iso.Slot("ide2", "available", None, False),))
+    assert _iso.drives_to_attach(gone, wish, unmounted) == (_iso.Step("attach_drive", "ide2"),)
+    kept = _iso.Media((), (), (_iso.Slot("ide2", "existing_cdrom", None, False),))
+    assert _iso.drives_to_attach(kept, wish, unmounted) == ()
+    assert _iso.drives_to_attach(gone, replace(wish, keep_drive=False), unmounted) == ()
+
+
+def test_core_is_pure() -> None:
+    """It imports neither Ansible nor anything that reaches the network."""
+    tree = ast.parse(Path(str(_iso.__file__)).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} | {
+        name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+    }
+    errors = "ansible_collections.hostup.cloud.plugins.module_utils._errors"
+    assert imported == {"__future__", "typing", "dataclasses", errors}

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Selecting a VPS by ID, name or address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._vps import find_vps, vps_path
+
+if TYPE_CHECKING:
+    from harness import Site
+
+
+def find(site: Site, **selection: str) -> str:
+    return find_vps(site.client(), {"vps_id": None, "vps_name": None, "vps_ip": None, **selection})
+
+
+def test_an_id_costs_no_request(site: Site) -> None:
+    assert find(site, vps_id="vps_1") == "vps_1"
+    assert len(site.calls) == 0
+
+
+@pytest.mark.parametrize("vps_id", ["", " "])
+def test_an_empty_id(site: Site, vps_id: str) -> None:
+    with pytest.raises(HostUpError, match="vps_id is empty"):
+        find(site, vps_id=vps_id)
+
+
+def test_an_id_cannot_leave_its_place_in_the_path() -> None:
+    assert vps_path("a/b?c#d") == "/api/v2/vps/a%2Fb%3Fc%23d"
+
+
+@pytest.mark.parametrize(
+    ("selection", "query"),
+    [
+        ({"vps_name": "web-01"}, {"name": "web-01"}),
+        ({"vps_name": "WEB-01"}, {"name": "WEB-01"}),
+        ({"vps_ip": "192.0.2.1"}, {"primaryIp": "192.0.2.1"}),
+        ({"vps_ip": " 192.0.2.1 "}, {"primaryIp": "192.0.2.1"}),
+    ],
+)
+def test_one_filtered_request(site: Site, selection: dict[str, str], query: dict[str, str]) -> None:
+    site.world.add_vps(site.owner, "web-010", "192.0.2.10")
+    assert find(site, **selection) == site.vps.id
+    assert [call.query for call in site.calls] == [{"limit": "100", **query}]
+
+
+def test_ipv6(site: Site) -> None:
+    vps = site.world.add_vps(site.owner, "six", "2001:db8::1")
+    assert find(site, vps_ip="2001:DB8:0::1") == vps.id
+
+
+def test_a_server_that_does_not_filter(site: Site) -> None:
+    """A VPS that was not asked for is never taken."""
+    others: list[dict[str, Any]] = [{"id": "vps_1", "name": "web", "primaryIp": None}, {"id": None, "name": "web-01"}]
+    site.fault("wrong_shape", path="/api/v2/vps$", body={"data": others}, times=None)
+    for selection in ({"vps_name": "web-01"}, {"vps_ip": "192.0.2.1"}):
+        with pytest.raises(HostUpError, match="has no VPS"):
+            find(site, **selection)
+
+
+@pytest.mark.parametrize("selection", [{"vps_name": "web"}, {"vps_ip": "192.0.2.2"}])
+def test_none(site: Site, selection: dict[str, str]) -> None:
+    [(option, wanted)] = selection.items()
+    with pytest.raises(HostUpError, match=f"{option}: .* has no VPS with the .*'{wanted}'"):
+        find(site, **selection)
+
+
+def test_several_are_listed(site: Site) -> None:
+    twin = site.world.add_vps(site.owner, "Web-01", None)
+    with pytest.raises(HostUpError, match="matches 2 VPSs") as caught:
+        find(site, vps_name="web-01")
+    assert f"{site.vps.id} (web-01, 192.0.2.1), {twin.id} (Web-01, None)" in caught.value.msg
+
+
+@pytest.mark.parametrize("vps_ip", ["web-01", "192.0.2", "192.0.2.1/24", ""])
+def test_not_an_address(site: Site, vps_ip: str) -> None:
+    with pytest.raises(HostUpError, match="is not an IP address"):
+        find(site, vps_ip=vps_ip)
+    assert len(site.calls) == 0
