@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad input: a message that says what was wrong and what was expected, and no write before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lab import SHELLS, Lab, iso_task
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Options that are wrong, what the message must say, and how many requests may have been sent."""
+
+    name: str
+    options: dict[str, Any]
+    says: tuple[str, ...]
+    requests: int = 0
+    error: dict[str, Any] = field(default_factory=dict)
+
+
+URL = "http://192.0.2.80/images/ubuntu.iso"
+BAD = [
+    Bad("wrong-key", {"api_key": "wrong"}, ("HTTP 401", "Check api_key"), 1, {"status": 401, "code": "unauthorized"}),
+    Bad("broken-key", {"api_key": "broken\nkey"}, ("api_key holds", "stray line end")),
+    Bad("unknown-vps", {"vps_id": "vps_nowhere"}, ("HTTP 404", "use vps_name or vps_ip"), 1, {"code": "vps_not_found"}),
+    Bad("foreign-vps", {"vps_id": "{{ foreign }}"}, ("HTTP 403", "read:vm"), 1, {"status": 403}),
+    Bad("path-as-vps", {"vps_id": "../../jobs"}, ("HTTP 404",), 1),
+    Bad("empty-vps", {"vps_id": ""}, ("vps_id is empty", "vps_01h")),
+    Bad("unknown-name", {"vps_id": None, "vps_name": "web-99"}, ("vps_name", "no VPS with the name 'web-99'"), 1),
+    Bad("unknown-ip", {"vps_id": None, "vps_ip": "192.0.2.99"}, ("vps_ip", "no VPS with the primary address"), 1),
+    Bad("no-ip", {"vps_id": None, "vps_ip": "web-01"}, ("vps_ip: 'web-01' is not an IP address",)),
+    Bad("no-vps", {"vps_id": None}, ("one of the following is required: vps_id, vps_name, vps_ip",)),
+    Bad("two-vps", {"vps_name": "web-01"}, ("mutually exclusive", "vps_id|vps_name|vps_ip")),
+    Bad(
+        "unknown-iso", {"name": "nothing.iso"}, ("no ISO named 'nothing.iso'", "no url", "library holds: ubuntu.iso"), 1
+    ),
+    Bad("name-and-id", {"iso_id": "iso_1"}, ("mutually exclusive", "name|iso_id")),
+    Bad("url-and-id", {"name": None, "iso_id": "iso_1", "url": URL}, ("mutually exclusive", "url|iso_id")),
+    Bad(
+        "neither", {"name": None, "state": "mounted"}, ("state is mounted but any of the following are missing", "url")
+    ),
+    Bad("ftp", {"url": "ftp://192.0.2.80/ubuntu.iso"}, ("not an http or https URL",)),
+    Bad("local-file", {"url": "/srv/ubuntu.iso"}, ("not an http or https URL",)),
+    Bad("no-file-name", {"name": None, "url": "http://192.0.2.80/images/"}, ("no file name", "give one with name")),
+    Bad("blank-in-url", {"url": "http://192.0.2.80/a b.iso"}, ("percent-encoded",)),
+    Bad("no-url-at-all", {"url": "http://[192.0.2.80/a.iso"}, ("url is not a URL",)),
+    Bad("slash-in-name", {"name": "a/b.iso", "url": URL}, ("cannot be a file name", "without slashes")),
+    Bad("device", {"device": "sda"}, ("value of device must be one of: ide0, ide1, ide2, ide3, got: sda",)),
+    Bad(
+        "device-not-there", {"state": "mounted", "device": "ide0"}, ("no such drive", "ide2: empty, ide3: no drive"), 1
+    ),
+    Bad("state", {"state": "gone"}, ("value of state must be one of",)),
+    Bad("unknown-option", {"nmae": "x"}, ("nmae", "Supported parameters include")),
+    Bad(
+        "no-wait",
+        {"name": "new.iso", "url": URL, "state": "mounted", "wait": False},
+        ("wait=false", "state=present"),
+        1,
+    ),
+    Bad("no-time", {"wait_timeout": 0}, ("wait_timeout must be at least 1 second, not 0",)),
+    Bad("no-timeout", {"api_timeout": 0}, ("api_timeout must be at least 1 second",)),
+    Bad("no-retries", {"api_retries": -1}, ("api_retries must be 0 or more",)),
+    Bad("http-far-away", {"api_base": "http://cloud.example.com"}, ("plain http", "travel in clear", "Use https")),
+    Bad("base-with-password", {"api_base": "https://u:p@cloud.example.com"}, ("holds credentials", "api_key")),
+    Bad("base-with-path", {"api_base": "https://cloud.example.com/v3"}, ("unknown path '/v3'", "/api/v2")),
+    Bad("base-is-none", {"api_base": "cloud.example.com"}, ("not usable", "https://cloud.hostup.se")),
+    Bad("nobody-there", {"api_base": "http://127.0.0.1:1", "api_retries": 0}, ("got no answer", "refused")),
+    Bad("no-ca", {"api_base": "https://127.0.0.1:1", "ca_path": "/nowhere.pem"}, ("nowhere.pem cannot be loaded",)),
+    Bad("no-mount", {"state": "mounted", "api_key": "{{ reader }}"}, ("HTTP 403", "write:vm and write:storage"), 2),
+    Bad("no-read", {"api_key": "{{ writer }}"}, ("HTTP 403", "scope read:vm"), 1, {"code": "forbidden"}),
+]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_bad_input(lab: Lab, shell: str) -> None:
+    lab.world.add_iso(lab.owner, "ubuntu.iso")
+    variables = {
+        "foreign": lab.world.add_vps(lab.world.add_owner("bob"), "db-01").id,
+        "reader": lab.world.add_key(lab.owner, scopes={"read:vm"}),
+        "writer": lab.world.add_key(lab.owner, scopes={"write:vm", "write:storage"}),
+    }
+    wrong = {}
+    tasks = []
+    for bad in BAD:
+        options = {"vps_id": lab.vps.id, "name": "ubuntu.iso", **bad.options}
+        given = {name: value for name, value in options.items() if value is not None}
+        tasks.append({**iso_task(shell, **given), "name": bad.name, "ignore_errors": True})
+        tasks.append(
+            {
+                "name": f"count {bad.name}",
+                "ansible.builtin.uri": {"url": f"{lab.emulator.url}/count/{bad.name}", "status_code": 401},
+                "delegate_to": "localhost",
+            }
+        )
+    run = lab.play(tasks, play={"vars": variables})
+    sent: list[Any] = []
+    for call in lab.calls:
+        if not call.path.startswith("/count/"):
+            sent.append(call)
+            continue
+        [bad] = [bad for bad in BAD if call.path == f"/count/{bad.name}"]
+        result = run.of(bad.name)
+        missing = [words for words in bad.says if words not in result["msg"]]
+        differs = {key: result.get("error", {}).get(key) for key, value in bad.error.items()} != bad.error
+        refused_writes = [call for call in sent if call.method != "GET" and call.status < 400]
+        if not result["failed"] or missing or differs or len(sent) != bad.requests or refused_writes:
+            wrong[bad.name] = (missing, result["msg"], [(call.method, call.path) for call in sent])
+        sent = []
+    assert wrong == {}
+    assert len(run.results) == 2 * len(BAD)
+    assert lab.owner.library.keys() and lab.vps.drives["ide2"].free
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("key", [None, ""])
+def test_no_key(lab: Lab, shell: str, key: str | None) -> None:
+    run = lab.play([iso_task(shell, vps_id=lab.vps.id, state="unmounted")], env={"HOSTUP_API_KEY": key})
+    assert "missing required arguments: api_key" in run.of("iso")["msg"]
+    assert "HOSTUP_API_KEY" in run.of("iso")["msg"]
+    assert lab.calls == []

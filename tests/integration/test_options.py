@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Over the whole collection: no option that changes nothing, no module outside the action group."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import yaml
+
+from emulator.model import Owner, Vps
+from emulator.server import Emulator
+from emulator.world import Drive, Switches, World
+from lab import Lab
+
+CLONE = Path(__file__).resolve().parents[2]
+MODULES = sorted(path.stem for path in (CLONE / "plugins" / "modules").glob("*.py"))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Two tasks that differ in one option, and therefore in what they send or return."""
+
+    option: str
+    given: Any
+    instead_of: Any = None
+    base: dict[str, Any] = field(default_factory=dict)
+    modules: tuple[str, ...] = ("hostup_vps_iso",)
+    selects_vps: bool = False
+    faults: tuple[dict[str, Any], ...] = ()
+    tls: bool = False
+    switches: dict[str, Any] = field(default_factory=dict)
+
+
+OURS = object()  # the value that all tasks have
+BOTH = ("hostup_vps_iso", "hostup_vps_iso_info")
+NEW = {"name": "new.iso"}
+HELD = {"state": "unmounted"}
+# In each world: ubuntu.iso is in the library and in ide2, other.iso in the library; ide3 is an empty drive.
+EFFECTS = [
+    Effect("api_key", OURS, "wrong", modules=BOTH),
+    Effect("api_base", OURS, "http://127.0.0.1:1", {"api_retries": 0}, modules=BOTH),
+    Effect("api_timeout", 1, 10, {"api_retries": 0}, BOTH, faults=({"kind": "slow", "seconds": 2.0, "times": None},)),
+    Effect(
+        "api_retries", 0, 1, modules=BOTH, faults=({"kind": "problem"}, {"kind": "problem", "after": 1, "times": 2})
+    ),
+    Effect("ca_path", "{{ ca_path }}", modules=BOTH, tls=True),
+    Effect("validate_certs", False, True, modules=BOTH, tls=True),
+    Effect("vps_id", "{{ vps_id }}", "vps_other", modules=BOTH, selects_vps=True),
+    Effect("vps_name", "{{ vps_name }}", "other", modules=BOTH, selects_vps=True),
+    Effect("vps_ip", "{{ vps_ip }}", "192.0.2.200", modules=BOTH, selects_vps=True),
+    Effect("name", "ubuntu.iso", "other.iso", {"state": "unmounted"}),
+    Effect("name", "ubuntu.iso", modules=("hostup_vps_iso_info",)),
+    Effect("iso_id", "{{ iso_id }}", "iso_other", {"name": None}, modules=BOTH),
+    Effect("state", "unmounted", "mounted"),
+    Effect("url", "{{ url }}", "{{ url }}?", NEW),
+    Effect("decompress", "gzip", "none", {"url": "{{ url }}", "wait": False, **NEW}),
+    Effect("resolve_redirects", True, False, {"url": "{{ redirect }}", **NEW}),
+    Effect("device", "ide3", None, {"state": "mounted"}),
+    Effect("keep_drive", True, False, HELD, switches={"unmount_removes_drive": True}),
+    Effect("on_conflict", "fail", "replace", {"name": "other.iso", "state": "mounted", "device": "ide2"}),
+    Effect("wait", False, True, {"url": "{{ url }}", **NEW}),
+    Effect("wait_timeout", 1, 60, {"url": "{{ url }}", **NEW}),
+]
+# Gives an option the value that it has anyway: shows that the comparison can tell when nothing changes.
+CONTROL = Effect("validate_certs", True, modules=BOTH)
+
+
+def documentation(module: str) -> dict[str, Any]:
+    """What ansible-doc says of a module."""
+    command = [str(Path(sys.executable).with_name("ansible-doc")), "--json", f"hostup.cloud.{module}"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    [found] = json.loads(done.stdout).values()
+    return dict(found["doc"])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_documented_option_is_in_the_table(module: str) -> None:
+    assert {effect.option for effect in EFFECTS if module in effect.modules} == set(documentation(module)["options"])
+
+
+def test_the_action_group_lists_the_modules() -> None:
+    runtime = yaml.safe_load((CLONE / "meta" / "runtime.yml").read_text())
+    assert runtime["action_groups"] == {"hostup": MODULES}
+    assert sorted(path.stem for path in (CLONE / "plugins" / "action").glob("*.py")) == MODULES
+
+
+@pytest.fixture
+def tls_emulator(tmp_path: Path) -> Iterator[tuple[Emulator, Path]]:
+    """An emulator behind TLS, and the authority that has signed for it."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    with Emulator(World(), tls=context) as emulator:
+        yield emulator, path
+
+
+def furnish(world: World, owner: Owner, name: str) -> tuple[Vps, str]:
+    """Put a VPS and two ISOs into a world. Returns the VPS and the ID of the ISO that it holds."""
+    held = world.add_iso(owner, "ubuntu.iso")
+    world.add_iso(owner, "other.iso")
+    number = len(world.vpses) + 1
+    drives = {"ide2": Drive.holding(held.id), "ide3": Drive.empty()}
+    return world.add_vps(owner, name, f"192.0.2.{number}", drives=drives), held.id
+
+
+def test_every_option_changes_a_request_or_a_result(
+    lab: Lab, tls_emulator: tuple[Emulator, Path], redirect: str
+) -> None:
+    """Each option is a host of one play: first with the option, then without it or with another value of it."""
+    emulator_with_tls, ca_path = tls_emulator
+    hosts: dict[str, dict[str, Any]] = {}
+    for number, effect in enumerate([CONTROL, *EFFECTS]):
+        for module in effect.modules:
+            for way in ("with", "without"):
+                host = f"{number}-{effect.option}-{module}-{way}".replace("_", "-")
+                emulator = emulator_with_tls if effect.tls else lab.emulator
+                owner = emulator.world.add_owner(host, Switches(**effect.switches))
+                vps, iso_id = furnish(emulator.world, owner, host)
+                for fault in effect.faults:
+                    emulator.faults.add(**{"owner": host, **fault})
+                given = {
+                    "api_key": emulator.world.add_key(owner),
+                    "api_base": emulator.url,
+                    "vps_id": None if effect.selects_vps else vps.id,
+                    "name": "ubuntu.iso" if module == "hostup_vps_iso" else None,
+                    **effect.base,
+                }
+                value = effect.given if way == "with" else effect.instead_of
+                if value is not OURS:
+                    given[effect.option] = value
+                hosts[host] = {
+                    "module": module,
+                    "given": {name: value for name, value in given.items() if value is not None},
+                    "vps_id": vps.id,
+                    "vps_name": host,
+                    "vps_ip": vps.primary_ip,
+                    "iso_id": iso_id,
+                    "ca_path": str(ca_path),
+                    "url": lab.url,
+                    "redirect": redirect,
+                }
+    lab.emulator.downloads.min_seconds = 1.5
+    options = {module: sorted(documentation(module)["options"]) for module in MODULES}
+    tasks = [
+        {
+            "name": module,
+            f"hostup.cloud.{module}": {name: f"{{{{ given.{name} | default(omit) }}}}" for name in options[module]},
+            "when": f"module == '{module}'",
+            "ignore_errors": True,
+        }
+        for module in MODULES
+    ]
+    run = lab.play(tasks, hosts=hosts, env={"HOSTUP_API_KEY": None, "HOSTUP_API_BASE": None})
+    seen = {item.host: item.result for item in run.results if item.task == hosts[item.host]["module"]}
+    seen = {host: result for host, result in seen.items() if not result.get("skipped")}
+    assert seen.keys() == hosts.keys()
+
+    def trace(host: str) -> str:
+        """What a host's task sent and returned, without what differs anyway."""
+        own = hosts[host]
+        sent = [
+            (call.method, call.path.replace(own["vps_id"], "VPS"), call.body, call.status)
+            for emulator in (lab.emulator, emulator_with_tls)
+            for call in emulator.calls
+            if call.vps_id == own["vps_id"] and "/jobs/" not in call.path
+        ]
+        result = {
+            name: value for name, value in seen[host].items() if name in ("msg", "actions", "available", "mounted")
+        }
+        text = json.dumps((sent, result)).replace(own["vps_name"], "HOST")
+        return re.sub(r"\b(vps|iso|job|req)_[0-9a-z]{26}", r"\1", text)
+
+    same = [host for host in hosts if host.endswith("-with") and trace(host) == trace(f"{host}out")]
+    assert same == [host for host in hosts if host.startswith("0-") and host.endswith("-with")]

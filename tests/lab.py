@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A laboratory: real `ansible-playbook` against an emulated world, and a record of what either of them saw."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emulator.server import Emulator
+
+PLUGINS = Path(__file__).resolve().parent / "integration" / "plugins"
+KEY = "hk-integration-0123456789abcdefghijklmnopqrstuvwxyz"
+ISO_BYTES = b"an ISO of no use\n" * 4096
+
+# Nothing listens there: whoever connects fails at once.
+UNREACHABLE = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+
+# How a task is sent on its way: keywords that are added to it.
+SHELLS: dict[str, dict[str, Any]] = {
+    "controller": {},
+    "async": {"async": 300, "poll": 1, "delegate_to": "localhost"},
+    "delegated": {"delegate_to": "jump-host"},
+}
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What one task did on one host."""
+
+    host: str
+    task: str
+    status: str
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of `ansible-playbook`."""
+
+    code: int
+    output: str
+    results: list[TaskResult]
+
+    def of(self, task: str, host: str | None = None) -> dict[str, Any]:
+        """The result of a task, on the only host or on this one."""
+        [found] = [item for item in self.results if item.task == task and host in (None, item.host)]
+        return found.result
+
+
+class Lab:
+    """An emulated world with one owner, one VPS and a key; a source of ISOs; and Ansible."""
+
+    def __init__(self, emulator: Emulator, source: str, folder: Path) -> None:
+        self.emulator = emulator
+        self.world = emulator.world
+        self.calls = emulator.calls
+        self.faults = emulator.faults
+        self.source = source
+        self.folder = folder
+        self.owner = self.world.add_owner("ann")
+        self.key = self.world.add_key(self.owner, KEY)
+        self.vps = self.world.add_vps(self.owner, "web-01", "192.0.2.10")
+        self.url = f"{source}/ubuntu.iso"
+        self.python = sys.executable
+
+    def play(
+        self,
+        tasks: Sequence[Mapping[str, Any]],
+        *,
+        hosts: Mapping[str, Mapping[str, Any]] | None = None,
+        env: Mapping[str, str | None] | None = None,
+        args: Sequence[str] = (),
+        play: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Run tasks on hosts, which cannot be reached. `None` takes a variable out of the environment."""
+        number = len(list(self.folder.glob("*.yml")))
+        playbook, record = self.folder / f"{number}.yml", self.folder / f"{number}.jsonl"
+        body = {"hosts": "fleet", "gather_facts": False, "tasks": list(tasks), **(play or {})}
+        playbook.write_text(yaml.safe_dump([body], sort_keys=False))
+        local = {"ansible_connection": "local"}
+        inventory = {
+            # Ansible polls a delegated async task with the interpreter of the host, not of the delegate
+            "all": {"vars": {"ansible_python_interpreter": self.python}},
+            "fleet": {"hosts": {name: {**UNREACHABLE, **more} for name, more in (hosts or {"web-01": {}}).items()}},
+            "apart": {"hosts": {"localhost": local, "jump-host": {"ansible_connection": "elsewhere"}}},
+        }
+        (self.folder / "inventory.json").write_text(json.dumps(inventory))
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("HOSTUP_", "ANSIBLE_"))},
+            "ANSIBLE_COLLECTIONS_PATH": os.environ["ANSIBLE_COLLECTIONS_PATH"],
+            "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback"),
+            "ANSIBLE_CALLBACKS_ENABLED": "record",
+            "ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS / "connection"),
+            "ANSIBLE_FORKS": "10",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_LOCAL_TEMP": str(self.folder / "local"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
+            "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),
+            "RECORD_FILE": str(record),
+            "HOME": str(self.folder),
+            "HOSTUP_API_BASE": self.emulator.url,
+            "HOSTUP_API_KEY": self.key,
+            **(env or {}),
+        }
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ansible-playbook"), "-i", "inventory.json", *args, playbook.name],
+            cwd=self.folder,
+            env={name: value for name, value in environment.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        lines = record.read_text().splitlines() if record.exists() else []
+        return Run(done.returncode, done.stdout, [TaskResult(**json.loads(line)) for line in lines])
+
+    def iso(self, shell: str = "controller", /, **options: Any) -> dict[str, Any]:
+        """Run `hostup_vps_iso` once, on this VPS unless another is selected, and return its result."""
+        selected = any(name in options for name in ("vps_id", "vps_name", "vps_ip"))
+        run = self.play([iso_task(shell, **({} if selected else {"vps_id": self.vps.id}), **options)])
+        return run.of("iso")
+
+    def files_with(self, secret: str) -> list[Path]:
+        """The files that hold a secret, once Ansible has cleared up behind an asynchronous task."""
+        give_up = time.monotonic() + 15
+        while True:
+            files = [path for path in self.folder.rglob("*") if path.is_file()]
+            found = [path for path in files if secret.encode() in path.read_bytes()]
+            if not any("ansible-tmp-" in str(path) for path in found) or time.monotonic() > give_up:
+                return found
+            time.sleep(0.5)
+
+
+def iso_task(shell: str = "controller", /, **options: Any) -> dict[str, Any]:
+    """A task called `iso`."""
+    return {"name": "iso", "hostup.cloud.hostup_vps_iso": options, **SHELLS[shell]}
+
+
+class QuietFiles(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder."""
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+def redirect_to(target: str) -> type[http.server.BaseHTTPRequestHandler]:
+    """A server that sends everybody elsewhere."""
+
+    class Redirect(QuietFiles):
+        """The same answer to everything."""
+
+        def do_HEAD(self) -> None:
+            """Send the redirect."""
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD  # noqa: N815 - the name that http.server calls
+
+    return Redirect
+
+
+def serve(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve HTTP on a free port; yields the origin."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
