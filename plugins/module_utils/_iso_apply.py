@@ -172,7 +172,7 @@ class Applier:
                 self.progress.actions.pop()  # it did not happen after all
 
     def _confirm(self, step: Step) -> None:
-        if self._shows(step, CONFIRM_SCHEDULE):
+        if is_done(self.progress.media, step, self.wish) or self._shows(step, CONFIRM_SCHEDULE):
             return
         job = self.progress.job
         told = f" Job {job.id} is {job.status}." if job and step.action == DOWNLOAD else ""

@@ -62,13 +62,7 @@ class HostUpActionBase(ActionBase):
                 msg="async would copy the API key to the host itself: add delegate_to: localhost to this task.",
             )
             return result
-        environment: dict[str, str] = {}
-        self._compute_environment_string(environment)
-        # what starts a module, and what polls an asynchronous one, shows its environment at -vvv
-        self._task.environment = [
-            {name: value for name, value in environment.items() if not name.startswith(ENVIRONMENT_PREFIX)}
-        ]
-        with _environment(environment):
+        with _environment(self._take_environment()):
             checked = ArgumentSpecValidator(**self.task.spec).validate(args)
             params = checked.validated_parameters
             secrets = secrets_of(params) | checked._no_log_values
@@ -80,6 +74,19 @@ class HostUpActionBase(ActionBase):
                 result.update(self.task.run(params, self._task.check_mode, self._reporter(task_vars or {}, secrets)))
         result["invocation"] = {"module_args": params}
         return t.cast("dict[str, t.Any]", remove_values(result, secrets))
+
+    def _take_environment(self) -> dict[str, str]:
+        """The task's environment. Our variables are moved out of it, to where they are not shown.
+
+        What starts a module, and what polls an asynchronous one, shows the task's environment at -vvv.
+        They stay with the task, for with `until` it comes here again.
+        """
+        environment: dict[str, str] = {}
+        self._compute_environment_string(environment)
+        ours = {name: value for name, value in environment.items() if name.startswith(ENVIRONMENT_PREFIX)}
+        self._task.environment = [{name: value for name, value in environment.items() if name not in ours}]
+        self._task.hostup_environment = {**getattr(self._task, "hostup_environment", {}), **ours}
+        return {**environment, **self._task.hostup_environment}
 
     def _run_module(self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         return t.cast(

@@ -4,31 +4,66 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
-from emulator.server import Emulator
+import emulator as package
+from emulator.server import Call, Emulator
 from emulator.world import World
 from lab import ISO_BYTES, Lab, QuietFiles, redirect_to, serve
 
 
 @pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where ISOs can be downloaded from."""
+def source_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What can be downloaded."""
     folder = tmp_path_factory.mktemp("source")
-    for name in ("ubuntu.iso", "wanted.iso", "rescue.iso"):
+    for name in ("ubuntu.iso", "wanted.iso"):
         (folder / name).write_bytes(ISO_BYTES)
-    yield from serve(functools.partial(QuietFiles, directory=str(folder)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def source(source_folder: Path) -> Iterator[str]:
+    """Where it can be downloaded from."""
+    yield from serve(functools.partial(QuietFiles, directory=str(source_folder)))
+
+
+CONTRACT = yaml.safe_load(Path(package.__file__).with_name("openapi.yaml").read_text())
+
+
+def breach_of_contract(call: Call) -> str | None:
+    """What is wrong with a request that our client has sent, judged by the OpenAPI file."""
+    paths = CONTRACT["paths"].items()
+    known = [operations for path, operations in paths if re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), call.path)]
+    operation = known[0].get(call.method.lower()) if known else None
+    if operation is None:
+        return f"the contract has no {call.method} {call.path}"
+    unknown = call.query.keys() - {parameter["name"] for parameter in operation.get("parameters", [])}
+    if unknown:
+        return f"{call.path} has no parameter {unknown}"
+    body = operation.get("requestBody")
+    if body is None:
+        return None if call.body is None else f"{call.method} {call.path} takes no body"
+    if "$ref" in body:
+        body = CONTRACT["components"]["requestBodies"][body["$ref"].rpartition("/")[2]]
+    schema = {**body["content"]["application/json"]["schema"], "unevaluatedProperties": False}
+    errors = jsonschema.Draft202012Validator({**schema, "components": CONTRACT["components"]}).iter_errors(call.body)
+    return "; ".join(error.message for error in errors) or None
 
 
 @pytest.fixture
 def lab(source: str, tmp_path: Path) -> Iterator[Lab]:
-    """A fresh world. Its emulator must not have crashed at the end, nor any cloud-init drive been emptied."""
+    """A fresh world. At the end, its emulator must not have crashed, nor been sent what its contract does not know,
+    nor any cloud-init drive been emptied."""
     with Emulator(World()) as emulator:
         yield Lab(emulator, source, tmp_path)
     assert emulator.crashes == []
+    assert [breach for call in emulator.calls if (breach := breach_of_contract(call))] == []
     assert [vps.cloud_init_unmounts for vps in emulator.world.vpses.values() if vps.cloud_init_unmounts] == []
 
 

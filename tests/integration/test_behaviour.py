@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens when things take long, go wrong, or are done in another way than the usual one."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from emulator.model import Drive
+from lab import ISO_BYTES, SHELLS, Lab, iso_task
+
+EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
+
+
+def test_redirects_are_resolved_before_the_api_is_asked(lab: Lab, redirect: str) -> None:
+    refused = lab.iso(url=redirect, name="latest.iso")
+    assert "redirect" in refused["msg"] and refused["changed"] is False
+    result = lab.iso(url=redirect, name="latest.iso", resolve_redirects=True)
+    assert result["actions"] == ["download"]
+    assert lab.calls.writes()[-1].body["url"] == lab.url
+    before = len(lab.calls)
+    assert lab.iso(url=redirect, name="latest.iso", resolve_redirects=True)["changed"] is False
+    assert len(lab.calls) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("decompress", "suffix", "pack"),
+    [("gzip", ".gz", gzip.compress), ("bzip2", ".bz2", bz2.compress), ("zstd", ".zst", zstandard.compress)],
+)
+def test_decompressed_under_its_own_name(
+    lab: Lab, source_folder: Path, decompress: str, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    (source_folder / f"packed.iso{suffix}").write_bytes(pack(ISO_BYTES))
+    result = lab.iso(url=f"{lab.source}/packed.iso{suffix}", decompress=decompress)
+    assert result["iso"]["name"] == "packed.iso"
+    assert lab.emulator.downloads.path("ann", "packed.iso").read_bytes() == ISO_BYTES
+
+
+@EVERY_SHELL
+def test_failed_download_is_told_at_once(lab: Lab, shell: str) -> None:
+    result = lab.iso(shell, url=f"{lab.source}/missing.iso")
+    assert re.match(r"Could not download missing\.iso\. Job job_\w+ failed: .*404", result["msg"])
+    assert (result["changed"], result["actions"], result["job"]["status"]) == (False, [], "failed")
+    assert result["error"]["title"] == "job failed"
+
+
+@EVERY_SHELL
+def test_time_out_leaves_the_job_running_and_says_so(lab: Lab, shell: str) -> None:
+    lab.emulator.downloads.min_seconds = 6
+    result = lab.iso(shell, url=lab.url, state="mounted", wait_timeout=3)
+    assert result["failed"] and result["timed_out"]
+    assert "goes on at HostUp" in result["msg"] and result["job"]["id"] in result["msg"]
+    assert (result["changed"], result["actions"]) == (True, ["download"])
+
+
+def test_wait_false_returns_the_job(lab: Lab) -> None:
+    lab.emulator.downloads.min_seconds = 2
+    result = lab.iso(url=lab.url, wait=False)
+    assert (result["changed"], result["actions"], result["iso"]) == (True, ["download"], None)
+    assert result["job"]["status"] in ("queued", "in_progress")
+    assert [call.method for call in lab.calls] == ["GET", "POST"]
+
+
+@EVERY_SHELL
+def test_drive_that_goes_with_its_iso_is_attached_again(lab: Lab, shell: str) -> None:
+    lab.world.switches.unmount_removes_drive = True
+    lab.vps.drives = {"ide2": Drive.holding(lab.world.add_iso(lab.owner, "ubuntu.iso").id)}
+    assert lab.iso(shell, state="unmounted", keep_drive=True)["actions"] == ["unmount", "attach_drive"]
+    assert lab.vps.drives == {"ide2": Drive.empty()}
+    again = lab.iso(shell, state="unmounted", keep_drive=True, device="ide2")
+    assert (again["changed"], len(lab.calls.writes())) == (False, 2)
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("answer", ["sync", "job"])
+def test_slot_gets_a_drive_where_a_mount_needs_one(lab: Lab, shell: str, answer: str) -> None:
+    lab.world.switches.mount_needs_drive = True
+    lab.world.switches.mount = answer
+    lab.world.add_iso(lab.owner, "ubuntu.iso")
+    lab.vps.drives = {"ide3": Drive.slot()}
+    result = lab.iso(shell, name="ubuntu.iso", state="mounted")
+    assert (result["actions"], result["device"]) == (["attach_drive", "mount"], "ide3")
+
+
+@EVERY_SHELL
+def test_lost_answer_is_settled_by_a_re_read(lab: Lab, shell: str) -> None:
+    lab.world.add_iso(lab.owner, "ubuntu.iso")
+    lab.faults.add("dropped", "POST", "/mount", commit=True)
+    result = lab.iso(shell, name="ubuntu.iso", state="mounted")
+    assert (result["changed"], result["actions"], result["device"]) == (True, ["mount"], "ide2")
+    assert [call.method for call in lab.calls] == ["GET", "POST", "GET"]
+
+
+@EVERY_SHELL
+def test_rate_limit_is_waited_for(lab: Lab, shell: str) -> None:
+    lab.faults.add("problem", status=429, code="rate_limit_exceeded", headers={"Retry-After": "1"}, times=2)
+    assert lab.iso(shell, state="unmounted")["changed"] is False
+    assert [call.status for call in lab.calls] == [429, 429, 200]
+
+
+def test_retried_task_keeps_its_environment(lab: Lab) -> None:
+    """The action takes our variables off the task; `until` runs the same action again."""
+    lab.faults.add("problem", "GET", status=403, detail="not yet")
+    task = {
+        **iso_task("delegated", vps_id=lab.vps.id, state="unmounted"),
+        "environment": {"HOSTUP_API_KEY": lab.key},
+        "register": "result",
+        "until": "result is succeeded",
+        "retries": 2,
+        "delay": 0,
+    }
+    assert lab.play([task], env={"HOSTUP_API_KEY": None}).code == 0
+    assert [call.status for call in lab.calls] == [403, 200]
+
+
+@EVERY_SHELL
+def test_proxy_page_is_no_traceback(lab: Lab, shell: str) -> None:
+    lab.faults.add("html", times=None)
+    result = lab.iso(shell, state="unmounted", api_retries=1)
+    assert "HTTP 502" in result["msg"] and "text/html" in result["msg"]
+    assert (result["error"]["status"], result["error"]["method"], len(lab.calls)) == (502, "GET", 2)
