@@ -48,6 +48,7 @@ else:
 NOT_READY_PATIENCE = 60.0  # seconds of "vps_not_ready" before it is told
 LONGEST_BACKOFF = 30.0  # seconds
 PAGE_SIZE = 100  # the API's largest
+SHORTEST_TIMEOUT = 1.0  # seconds, however near the deadline is
 MAX_HOPS = 10  # redirects of a download URL
 SCOPES = {"GET": "read:vm", "POST": "write:vm and write:storage", "DELETE": "write:vm and write:storage"}
 
@@ -274,6 +275,7 @@ class Client:
         query: t.Mapping[str, str] | None,
         body: t.Mapping[str, t.Any] | None,
     ) -> Answer:
+        timeout = min(self._timeout, max(SHORTEST_TIMEOUT, self.deadline.left()))
         try:
             response = self._session.request(
                 method,
@@ -282,12 +284,12 @@ class Client:
                 json=body,
                 headers={"Accept": "application/json"},
                 auth=self._authorize,
-                timeout=self._timeout,
+                timeout=timeout,
                 allow_redirects=False,
             )
         except TRANSPORT_ERRORS as error:
             raise HostUpError(
-                f"{method} {path} at {self.origin} got no answer: {transport_fault(error, self._timeout)}.",
+                f"{method} {path} at {self.origin} got no answer: {transport_fault(error, timeout)}.",
                 Problem(method=method, path=path),
                 transient=not isinstance(error, requests.exceptions.SSLError),
                 outcome_unknown=method != "GET",
@@ -382,9 +384,9 @@ def retry_after(headers: t.Mapping[str, str]) -> float | None:
 def transport_fault(error: Exception, timeout: float) -> str:
     """The reason of a requests exception in plain words, without the library's object dumps."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return f"no connection within {timeout:.0f} s (api_timeout)"
+        return f"no connection within {timeout:.0f} s (see api_timeout)"
     if isinstance(error, requests.exceptions.Timeout):
-        return f"nothing came within {timeout:.0f} s (api_timeout)"
+        return f"nothing came within {timeout:.0f} s (see api_timeout)"
     cause: BaseException = error
     while cause.__cause__ or cause.__context__:
         cause = t.cast(BaseException, cause.__cause__ or cause.__context__)
@@ -396,11 +398,13 @@ def transport_fault(error: Exception, timeout: float) -> str:
 def resolve_redirects(url: str, timeout: float) -> str:
     """Follow a download URL's redirects from here, without the API key, and return where they end.
 
+    ``timeout`` is in seconds, for all of them together.
     Raises HostUpError when they end nowhere, in a circle, or at something that is not http or https.
     """
+    deadline = Deadline(timeout)
     with requests.Session() as session:
         for _hop in range(MAX_HOPS):
-            status, location = _probe(session, url, timeout)
+            status, location = _probe(session, url, max(SHORTEST_TIMEOUT, deadline.left()))
             if 200 <= status < 300:
                 return url
             if not (300 <= status < 400 and location):

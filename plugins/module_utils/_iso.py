@@ -288,7 +288,7 @@ def _plan_present(media: Media, wish: Wish) -> Plan:
     if wish.url:
         return (Step(DOWNLOAD),)
     names = ", ".join(sorted(iso.label for iso in media.available)) or "nothing"
-    wanted = f"with the ID {wish.iso_id}" if wish.iso_id else f"named {wish.name!r}"
+    wanted = f"with the ID {wish.iso_id}" if wish.iso_id is not None else f"named {wish.name!r}"
     raise HostUpError(
         f"There is no ISO {wanted} in the library, and no url to download it from. The library holds: {names}."
     )
@@ -339,7 +339,7 @@ def _plan_unmounted(media: Media, wish: Wish) -> Plan:
     if wish.device and media.drive(wish.device) == CLOUD_INIT:
         raise HostUpError(f"{wish.device} is the cloud-init drive, which is never touched.")
     candidates = [mount for mount in media.mounted if mount.is_users and wish.device in (None, mount.device)]
-    if wish.name or wish.iso_id:
+    if wish.name is not None or wish.iso_id is not None:
         iso = find_iso(media, wish)
         candidates = [mount for mount in candidates if iso and mount.iso_id == iso.id]
     plan = _unmounts(media, candidates)
@@ -358,7 +358,7 @@ def drives_to_attach(media: Media, wish: Wish, unmounted: Plan) -> Plan:
 
 
 def _plan_absent(media: Media, wish: Wish) -> Plan:
-    if wish.name:
+    if wish.name is not None:
         # or the next run would delete the file that is only displayed under this name
         _refuse_several(wish, [iso for iso in media.available if wish.name in (iso.name, iso.display_name)])
     iso = find_iso(media, wish)
@@ -456,7 +456,7 @@ def as_result(media: Media, wish: Wish) -> dict[str, t.Any]:
 def as_diff(media: Media, wish: Wish) -> dict[str, t.Any]:
     """One side of the diff: is it in the library, and what do the drives hold."""
     side: dict[str, t.Any] = {}
-    if wish.name or wish.iso_id:
+    if wish.name is not None or wish.iso_id is not None:
         side["in_library"] = bool(matching_isos(media, wish.name, wish.iso_id))
     devices = {slot.device for slot in media.slots} | {mount.device for mount in media.mounted if mount.is_users}
     side["drives"] = []

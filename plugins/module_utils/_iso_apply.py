@@ -29,7 +29,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso import (
     is_done,
     parse_media,
 )
-from ansible_collections.hostup.cloud.plugins.module_utils._jobs import FAILED, Job, parse_job, wait_for
+from ansible_collections.hostup.cloud.plugins.module_utils._jobs import COMPLETED, FAILED, Job, parse_job, wait_for
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import vps_path
 
 # Told while a download runs: the ISO's name, the job, and the seconds since the start.
@@ -93,6 +93,12 @@ class Applier:
                 self._confirm(step)
         except HostUpError as error:
             error.msg = f"Could not {self._describe(step)}. {error.msg}"
+            job = self.progress.job
+            if step.action == DOWNLOAD and job and job.status not in (COMPLETED, FAILED):
+                error.msg += (
+                    " The download may still be running. Look for the ISO with hostup_vps_iso_info "
+                    "before running this again, or it may be ordered a second time."
+                )
             raise
 
     def _write_or_attach_first(self, step: Step) -> Answer:
@@ -127,7 +133,8 @@ class Applier:
                     raise
                 if self._shows(step, UNKNOWN_SCHEDULE):
                     answer = Answer(200, {})
-                elif not error.outcome_unknown or lost > resends:
+                elif not error.outcome_unknown or lost > resends or self.client.deadline.left() <= 0:
+                    error.timed_out = self.client.deadline.left() <= 0
                     raise
         if lost or (step.action, answer.status) not in ((DOWNLOAD, 200), (DELETE, 404)):  # those say: it was so already
             self.progress.actions.append(step.action)
@@ -156,8 +163,10 @@ class Applier:
     def _follow(self, step: Step, answer: Answer, wait: bool) -> Job | None:
         """Wait for the job that the answer speaks of, if any."""
         job = parse_job(answer.body)
-        self.progress.job = job or self.progress.job
-        if job is None or not wait:
+        if job is None:
+            return None
+        self.progress.job = job
+        if not wait:
             return job
 
         def keep(latest: Job, elapsed: float) -> None:
@@ -166,28 +175,31 @@ class Applier:
                 self.report(str(self.wish.name), latest, elapsed)
 
         try:
-            return wait_for(self.client, job, keep)
+            self.progress.job = wait_for(self.client, job, keep)
         finally:
-            if self.progress.job and self.progress.job.status == FAILED:
+            if self.progress.job.status == FAILED and self.progress.actions[-1:] == [step.action]:
                 self.progress.actions.pop()  # it did not happen after all
+        return self.progress.job
 
     def _confirm(self, step: Step) -> None:
+        started = time.monotonic()
         if is_done(self.progress.media, step, self.wish) or self._shows(step, CONFIRM_SCHEDULE):
             return
-        job = self.progress.job
-        told = f" Job {job.id} is {job.status}." if job and step.action == DOWNLOAD else ""
         raise HostUpError(
-            f"The API took the request, but its ISO read did not show the outcome within "
-            f"{sum(CONFIRM_SCHEDULE):.0f} s.{told} Run the task again: it goes on from what it finds."
+            "The API took the request, but its ISO read did not show the outcome within "
+            f"{time.monotonic() - started:.0f} s. The next run goes on from what it finds.",
+            timed_out=self.client.deadline.left() <= 0,
         )
 
     def _shows(self, step: Step, schedule: t.Sequence[float]) -> bool:
-        """Re-read until the outcome of the step shows, a bounded number of times."""
+        """Re-read until the outcome of the step shows, a bounded number of times, at least once."""
         for delay in schedule:
             time.sleep(max(0.0, min(delay, self.client.deadline.left())))
             self.progress.media = read_media(self.client, self.vps_id)
             if is_done(self.progress.media, step, self.wish):
                 return True
+            if self.client.deadline.left() <= 0:
+                break
         return False
 
     def _describe(self, step: Step) -> str:

@@ -45,6 +45,11 @@ class Job:
         """Whether polling ends here."""
         return self.status in (COMPLETED, FAILED, FORGOTTEN)
 
+    @property
+    def label(self) -> str:
+        """How a sentence about it begins."""
+        return f"Job {self.id}" if self.id else "The job"
+
     def as_result(self) -> dict[str, t.Any]:
         """The ``job`` return value."""
         return {key: value for key, value in asdict(self).items() if key in ("id", "status", "progress")}
@@ -166,14 +171,14 @@ def wait_for(client: Client, job: Job, report: Reporter) -> Job:
         except HostUpError as error:
             if error.problem.status == 404:
                 return replace(job, status=FORGOTTEN)
-            error.msg += f" Job {job.id} goes on at HostUp; it was {job.status} when it was last heard of."
+            error.msg += f" {job.label} goes on at HostUp; it was {job.status} when it was last heard of."
             raise
         job = parse_job(answer.body, job) or replace(job, status="unknown")
         pause = answer.retry_after
         report(job, time.monotonic() - started)
     if job.status == FAILED:
         raise HostUpError(
-            f"Job {job.id} failed: {job.reason or 'the API gives no reason'}",
+            f"{job.label} failed: {job.reason or 'the API gives no reason'}",
             Problem(title="job failed", detail=job.reason, path=path),
         )
     return job
@@ -182,7 +187,7 @@ def wait_for(client: Client, job: Job, report: Reporter) -> Job:
 def _timed_out(client: Client, job: Job) -> HostUpError:
     progress = "" if job.progress is None else f" at {job.progress:.0f} %"
     return HostUpError(
-        f"Job {job.id} is still {job.status}{progress} after the {client.deadline.seconds:.0f} s of "
-        "wait_timeout. It goes on at HostUp: run the task again later, or raise wait_timeout.",
+        f"{job.label} is still {job.status}{progress} after the {client.deadline.seconds:.0f} s of "
+        "wait_timeout. It goes on at HostUp.",
         timed_out=True,
     )

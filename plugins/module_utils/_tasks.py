@@ -88,7 +88,7 @@ def _converge_iso(client: Client, params: Params, context: Context, progress: Pr
     plan = _iso.make_plan(before, wish)
     url = wish.url
     if url and params["resolve_redirects"] and any(step.action == _iso.DOWNLOAD for step in plan):
-        url = resolve_redirects(url, params["api_timeout"])
+        url = resolve_redirects(url, min(params["api_timeout"], client.deadline.left()))
         context.secrets.update(_url.url_secrets(url, wish.name))
     if context.check_mode:
         progress.media = _iso.project(before, plan, wish)
@@ -97,10 +97,18 @@ def _converge_iso(client: Client, params: Params, context: Context, progress: Pr
         Applier(client, vps_id, wish, url, context.report, progress).apply(plan)
 
 
+def _refuse_empty(params: Params, *names: str) -> None:
+    """An empty text, as an undefined variable leaves it, is no choice, and must not pass for none."""
+    for name in names:
+        if params[name] is not None and not params[name].strip():
+            raise HostUpError(f"{name} is empty: leave it out, or say which ISO is meant.")
+
+
 def _wish(params: Params) -> _iso.Wish:
     """Check what can be checked without the API. Raises HostUpError."""
     if params["wait_timeout"] < 1:
         raise HostUpError(f"wait_timeout must be at least 1 second, not {params['wait_timeout']}.")
+    _refuse_empty(params, "iso_id")
     url, name = params["url"], params["name"]
     if url is not None:
         _url.check_url(url)
@@ -163,6 +171,7 @@ VPS_ISO = Task(
 
 
 def _show_iso(params: Params, _context: Context) -> Result:
+    _refuse_empty(params, "name", "iso_id")
     with closing(Client(Connection.from_params(params), Deadline(INFO_DEADLINE))) as client:
         vps_id = find_vps(client, params)
         media = read_media(client, vps_id)

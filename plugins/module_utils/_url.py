@@ -38,7 +38,7 @@ def check_url(url: str) -> None:
 
 def file_name(url: str, decompress: str) -> str:
     """The last part of the URL's path, less the compression suffix that ``decompress`` takes off."""
-    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    name = unquote(urlsplit(url).path).rpartition("/")[2]
     for suffix in SUFFIXES.get(decompress, ()):
         if name.lower().endswith(suffix):
             name = name[: -len(suffix)]

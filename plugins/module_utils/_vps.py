@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._options import ONE_VPS
 
 VPS_PATH = "/api/v2/vps"
 
@@ -26,33 +27,32 @@ def find_vps(client: Client, params: t.Mapping[str, t.Any]) -> str:
 
     Raises HostUpError for no match or several, with what was found.
     """
-    if params["vps_id"] is not None:
-        if not params["vps_id"].strip():
-            raise HostUpError("vps_id is empty: expected an ID as in vps_01hxa3b4c5d6e7f8g9h0j1k2m3.")
+    option = next(name for name in ONE_VPS if params[name] is not None)
+    if not params[option].strip():
+        raise HostUpError(f"{option} is empty: expected what names one VPS, such as an ID like vps_01hxa3b4c5d6.")
+    if option == "vps_id":
         return str(params["vps_id"])
-    option, query_key, field = (
-        ("vps_name", "name", "name") if params["vps_name"] is not None else ("vps_ip", "primaryIp", "primaryIp")
-    )
-    spelling = _address if option == "vps_ip" else str.casefold
-    wanted = str(params[option])
-    if option == "vps_ip":
-        wanted = _address(wanted)
-        if not wanted:
-            raise HostUpError(f"vps_ip: {params[option]!r} is not an IP address.")
+    # the list and its filter have the same names
+    field, spelling = ("name", str.casefold) if option == "vps_name" else ("primaryIp", _address)
+    wanted = spelling(params[option])
+    if not wanted:
+        raise HostUpError(f"vps_ip: {params[option]!r} is not an IP address.")
     found = [
         vps
-        for vps in client.pages(VPS_PATH, {query_key: wanted})
-        if isinstance(vps.get("id"), str) and spelling(str(vps.get(field))) == spelling(wanted)
+        for vps in client.pages(VPS_PATH, {field: wanted if option == "vps_ip" else params[option]})
+        if isinstance(vps.get("id"), str) and spelling(str(vps.get(field) or "")) == wanted
     ]
     if len(found) == 1:
         return str(found[0]["id"])
     if not found:
         raise HostUpError(
             f"{option}: this API key's owner has no VPS with the "
-            f"{'name' if option == 'vps_name' else 'primary address'} {wanted!r}."
+            f"{'name' if option == 'vps_name' else 'primary address'} {params[option]!r}."
         )
     listed = ", ".join(f"{vps['id']} ({vps.get('name')}, {vps.get('primaryIp')})" for vps in found)
-    raise HostUpError(f"{option}: {wanted!r} matches {len(found)} VPSs: {listed}. Select one of them with vps_id.")
+    raise HostUpError(
+        f"{option}: {params[option]!r} matches {len(found)} VPSs: {listed}. Select one of them with vps_id."
+    )
 
 
 def _address(value: str) -> str:

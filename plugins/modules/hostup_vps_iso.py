@@ -262,6 +262,8 @@ actions:
   description:
     - What was done, in order. In check mode, what would be done.
     - V(download), V(unmount), V(mount), V(attach_drive) and V(delete) are possible.
+    - Whether a slot without a drive can be mounted on, and whether a drive goes when its ISO is unmounted, is up to
+      HostUp. Where it turns out that a drive has to be attached, V(attach_drive) was not foreseen in check mode.
   returned: always
   type: list
   elements: str

@@ -153,7 +153,7 @@ available_devices:
       description: The device, or null.
       type: str
     type:
-      description: Whether there is a drive in the slot (V(existing_cdrom)) or not yet (V(available)); or null.
+      description: The API's word for what the slot is, such as V(existing_cdrom) or V(available); or null.
       type: str
     description:
       description: A label, or null.

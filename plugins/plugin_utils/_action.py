@@ -73,6 +73,7 @@ class HostUpActionBase(ActionBase):
             else:
                 result.update(self.task.run(params, self._task.check_mode, self._reporter(task_vars or {}, secrets)))
         result["invocation"] = {"module_args": params}
+        # the task masks its own result; this is for the invocation, and for what is wrong with the options
         return t.cast("dict[str, t.Any]", remove_values(result, secrets))
 
     def _take_environment(self) -> dict[str, str]:
@@ -81,8 +82,9 @@ class HostUpActionBase(ActionBase):
         What starts a module, and what polls an asynchronous one, shows the task's environment at -vvv.
         They stay with the task, for with `until` it comes here again.
         """
-        environment: dict[str, str] = {}
-        self._compute_environment_string(environment)
+        computed: dict[str, t.Any] = {}
+        self._compute_environment_string(computed)
+        environment = {name: str(value) for name, value in computed.items()}
         ours = {name: value for name, value in environment.items() if name.startswith(ENVIRONMENT_PREFIX)}
         self._task.environment = [{name: value for name, value in environment.items() if name not in ours}]
         self._task.hostup_environment = {**getattr(self._task, "hostup_environment", {}), **ours}

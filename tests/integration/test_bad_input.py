@@ -22,6 +22,8 @@ class Bad:
     error: dict[str, Any] = field(default_factory=dict)
 
 
+# Asked for without a key after each task, so that the record shows which requests were whose.
+MARK = "/api/v2/vps/after-"
 URL = "http://192.0.2.80/images/ubuntu.iso"
 BAD = [
     Bad("wrong-key", {"api_key": "wrong"}, ("HTTP 401", "Check api_key"), 1, {"status": 401, "code": "unauthorized"}),
@@ -39,6 +41,9 @@ BAD = [
         "unknown-iso", {"name": "nothing.iso"}, ("no ISO named 'nothing.iso'", "no url", "library holds: ubuntu.iso"), 1
     ),
     Bad("name-and-id", {"iso_id": "iso_1"}, ("mutually exclusive", "name|iso_id")),
+    Bad("empty-id", {"name": None, "iso_id": "", "state": "unmounted"}, ("iso_id is empty", "leave it out")),
+    Bad("empty-name", {"name": "", "state": "unmounted"}, ("cannot be a file name",)),
+    Bad("empty-vps-name", {"vps_id": None, "vps_name": ""}, ("vps_name is empty",)),
     Bad("url-and-id", {"name": None, "iso_id": "iso_1", "url": URL}, ("mutually exclusive", "url|iso_id")),
     Bad(
         "neither", {"name": None, "state": "mounted"}, ("state is mounted but any of the following are missing", "url")
@@ -92,17 +97,17 @@ def test_bad_input(lab: Lab, shell: str) -> None:
         tasks.append(
             {
                 "name": f"count {bad.name}",
-                "ansible.builtin.uri": {"url": f"{lab.emulator.url}/count/{bad.name}", "status_code": 401},
+                "ansible.builtin.uri": {"url": f"{lab.emulator.url}{MARK}{bad.name}", "status_code": 401},
                 "delegate_to": "localhost",
             }
         )
     run = lab.play(tasks, play={"vars": variables})
     sent: list[Any] = []
     for call in lab.calls:
-        if not call.path.startswith("/count/"):
+        if not call.path.startswith(MARK):
             sent.append(call)
             continue
-        [bad] = [bad for bad in BAD if call.path == f"/count/{bad.name}"]
+        [bad] = [bad for bad in BAD if call.path == f"{MARK}{bad.name}"]
         result = run.of(bad.name)
         missing = [words for words in bad.says if words not in result["msg"]]
         differs = {key: result.get("error", {}).get(key) for key, value in bad.error.items()} != bad.error

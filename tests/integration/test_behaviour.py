@@ -6,6 +6,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,36 @@ def test_time_out_leaves_the_job_running_and_says_so(lab: Lab, shell: str) -> No
     assert result["failed"] and result["timed_out"]
     assert "goes on at HostUp" in result["msg"] and result["job"]["id"] in result["msg"]
     assert (result["changed"], result["actions"]) == (True, ["download"])
+
+
+def test_deadline_holds_for_writes_and_slow_reads(lab: Lab) -> None:
+    """After wait_timeout nothing is sent again, and no single request may outlast it by much."""
+    lab.world.add_iso(lab.owner, "ubuntu.iso")
+    lab.faults.add("slow", "GET", seconds=1.5, times=1)
+    lab.faults.add("problem", "POST", times=None)
+    late = lab.iso(name="ubuntu.iso", state="mounted", wait_timeout=2)
+    assert late["failed"] and late["timed_out"] and len(lab.calls.writes()) == 1
+    lab.faults.clear()
+    lab.faults.add("slow", "GET", seconds=6.0, times=None)
+    started = time.monotonic()
+    slow = lab.iso(state="unmounted", wait_timeout=1)
+    assert slow["failed"] and slow["timed_out"] and time.monotonic() - started < 5.5
+
+
+def test_forgotten_download_is_told_as_such(lab: Lab) -> None:
+    lab.world.switches.job.forgotten = True
+    lab.emulator.downloads.min_seconds = 30
+    result = lab.iso(url=lab.url)
+    assert result["failed"] and result["job"]["status"] == "forgotten"
+    assert "may be ordered a second time" in result["msg"]
+
+
+def test_failure_in_the_first_answer_is_told(lab: Lab) -> None:
+    body = {"operation": {"status": "failed", "jobId": "job_1", "pollUrl": None, "error": "disk full"}}
+    lab.faults.add("wrong_shape", "POST", status=200, body=body)
+    result = lab.iso(url=lab.url)
+    assert "Job job_1 failed: disk full" in result["msg"]
+    assert (result["changed"], result["actions"], result["job"]["status"]) == (False, [], "failed")
 
 
 def test_wait_false_returns_the_job(lab: Lab) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from emulator.model import Drive
 from lab import KEY, SHELLS, Lab, iso_task
 
 EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
@@ -44,6 +45,23 @@ def test_names_and_addresses_cost_one_request_more(lab: Lab, shell: str) -> None
     assert [call.path for call in lab.calls] == ["/api/v2/vps", f"/api/v2/vps/{lab.vps.id}/iso"] * 2
 
 
+@pytest.mark.parametrize("selection", ["vps_id", "vps_name", "vps_ip"])
+def test_converged_state_costs_one_request_or_two(lab: Lab, selection: str) -> None:
+    iso = lab.world.add_iso(lab.owner, "ubuntu.iso")
+    lab.vps.drives["ide2"] = Drive.holding(iso.id)
+    vps = {selection: {"vps_id": lab.vps.id, "vps_name": "web-01", "vps_ip": "192.0.2.10"}[selection]}
+    wishes = [
+        {"state": "present", "name": "ubuntu.iso"},
+        {"state": "mounted", "iso_id": iso.id},
+        {"state": "unmounted", "name": "another.iso"},
+        {"state": "absent", "name": "another.iso"},
+    ]
+    info = {"name": "info", "hostup.cloud.hostup_vps_iso_info": vps}
+    run = lab.play([*({**iso_task(**vps, **wish), "name": wish["state"]} for wish in wishes), info])
+    assert [(item.status, item.result["changed"]) for item in run.results] == [("ok", False)] * 5
+    assert len(lab.calls) == (5 if selection == "vps_id" else 10)
+
+
 @EVERY_SHELL
 def test_verified_mount_costs_three_requests(lab: Lab, shell: str) -> None:
     iso = lab.world.add_iso(lab.owner, "ubuntu.iso")
@@ -53,7 +71,8 @@ def test_verified_mount_costs_three_requests(lab: Lab, shell: str) -> None:
 
 
 def test_task_environment_is_honoured(lab: Lab) -> None:
-    task = {**iso_task(vps_id=lab.vps.id, state="unmounted"), "environment": {"HOSTUP_API_KEY": lab.key}}
+    environment = {"HOSTUP_API_KEY": lab.key, "HOSTUP_API_RETRIES": 2, "PORT": 8080, "DEBUG": True}
+    task = {**iso_task(vps_id=lab.vps.id, state="unmounted"), "environment": environment}
     assert lab.play([task], env={"HOSTUP_API_KEY": None}).code == 0
     wrong = {**task, "environment": {"HOSTUP_API_KEY": "wrong"}}
     assert lab.play([wrong]).of("iso")["error"]["status"] == 401
@@ -143,7 +162,11 @@ def test_key_is_shown_nowhere(lab: Lab, shell: str, way: str) -> None:
             "name": "bad",
         },
     ]
-    env = {"HOSTUP_API_KEY": KEY} if way == "environment variable" else {"ELSEWHERE": KEY, "HOSTUP_API_KEY": None}
+    env: dict[str, str | None] = (
+        {"HOSTUP_API_KEY": KEY} if way == "environment variable" else {"ELSEWHERE": KEY, "HOSTUP_API_KEY": None}
+    )
+    # without pipelining, modules and their arguments come as files
+    env["ANSIBLE_PIPELINING"] = "0" if way == "option" else "1"
     run = lab.play([{**task, **keywords} for task in tasks], env=env, args=["-vvvvv", "--diff"])
     assert [item.status for item in run.results] == ["failed", "ok", "ok", "failed"]
     assert "You sent Authorization" in run.of("refused")["msg"]

@@ -220,7 +220,7 @@ def test_vps_not_ready_is_retried_for_a_while(site: Site) -> None:
 def test_a_slow_answer_times_out(site: Site) -> None:
     site.fault("slow", seconds=1.3, times=None)
     error = refused(site, READ, api_timeout=1, api_retries=0)
-    assert "within 1 s (api_timeout)" in error.msg and error.transient
+    assert "within 1 s (see api_timeout)" in error.msg and error.transient
 
 
 def test_nobody_listens(clock: Clock) -> None:

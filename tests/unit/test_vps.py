@@ -76,8 +76,17 @@ def test_several_are_listed(site: Site) -> None:
     assert f"{site.vps.id} (web-01, 192.0.2.1), {twin.id} (Web-01, None)" in caught.value.msg
 
 
-@pytest.mark.parametrize("vps_ip", ["web-01", "192.0.2", "192.0.2.1/24", ""])
+@pytest.mark.parametrize("vps_ip", ["web-01", "192.0.2", "192.0.2.1/24"])
 def test_not_an_address(site: Site, vps_ip: str) -> None:
     with pytest.raises(HostUpError, match="is not an IP address"):
         find(site, vps_ip=vps_ip)
     assert len(site.calls) == 0
+
+
+@pytest.mark.parametrize("option", ["vps_id", "vps_name", "vps_ip"])
+def test_empty_is_no_vps(site: Site, option: str) -> None:
+    """An unnamed VPS must not be found by an empty name either."""
+    site.vps.name = ""
+    with pytest.raises(HostUpError, match=f"{option} is empty"):
+        find_vps(site.client(), {"vps_id": None, "vps_name": None, "vps_ip": None, option: ""})
+    assert site.calls == []
