@@ -166,7 +166,7 @@ class Applier:
         if job is None:
             return None
         self.progress.job = job
-        if not wait:
+        if not wait and not job.finished:
             return job
 
         def keep(latest: Job, elapsed: float) -> None:

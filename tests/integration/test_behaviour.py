@@ -82,10 +82,11 @@ def test_forgotten_download_is_told_as_such(lab: Lab) -> None:
     assert "may be ordered a second time" in result["msg"]
 
 
-def test_failure_in_the_first_answer_is_told(lab: Lab) -> None:
+@pytest.mark.parametrize("wait", [True, False])
+def test_failure_in_the_first_answer_is_told(lab: Lab, wait: bool) -> None:
     body = {"operation": {"status": "failed", "jobId": "job_1", "pollUrl": None, "error": "disk full"}}
     lab.faults.add("wrong_shape", "POST", status=200, body=body)
-    result = lab.iso(url=lab.url)
+    result = lab.iso(url=lab.url, wait=wait)
     assert "Job job_1 failed: disk full" in result["msg"]
     assert (result["changed"], result["actions"], result["job"]["status"]) == (False, [], "failed")
 
