@@ -39,6 +39,7 @@ try:
     from requests.adapters import HTTPAdapter
 except ImportError:
     REQUESTS_IMPORT_ERROR = traceback.format_exc()
+    # stand-ins, so that this file can be imported and the client can say what is missing
     requests = urllib3 = None  # type: ignore[assignment]
     HTTPAdapter = object  # type: ignore[assignment,misc]
 else:

@@ -16,7 +16,7 @@ from typing import Any
 from ansible.plugins.connection.local import Connection as LocalConnection
 
 
-class Connection(LocalConnection):  # type: ignore[misc]
+class Connection(LocalConnection):
     """The local connection behind another name."""
 
     transport = "elsewhere"
