@@ -6,6 +6,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -104,9 +105,17 @@ def test_download(lab: Lab, run: Run, downloads: Downloads, path: str, decompres
     assert [file.name for file in downloads.path("ann", "new.iso").parent.iterdir()] == ["new.iso"]
 
 
-def test_lzo_is_read_or_refused_with_the_reason(run: Run) -> None:
-    reason = run("/plain", "lzo").reason
-    assert reason.startswith("The file cannot be decompressed" if shutil.which("lzop") else "This emulator cannot read")
+def test_lzo_is_read_or_refused_with_the_reason(
+    run: Run, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shutil.which("lzop"):  # optional, says the README
+        assert run("/plain", "lzo").reason.startswith("This emulator cannot read lzo: the program lzop is missing")
+        return
+    assert run("/plain", "lzo").reason.startswith("The file cannot be decompressed as lzo")
+    packed = subprocess.run(["lzop", "-c"], input=CONTENT, check=True, stdout=subprocess.PIPE).stdout
+    monkeypatch.setitem(FILES, "/lzo", packed)
+    assert run("/lzo", "lzo").status == "completed"
+    assert downloads.path("ann", "new.iso").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
