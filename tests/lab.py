@@ -122,7 +122,7 @@ class Lab:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=900,  # for the hundreds of asynchronous tasks of a slow machine
             check=False,
         )
         lines = record.read_text().splitlines() if record.exists() else []

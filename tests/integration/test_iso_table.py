@@ -27,12 +27,6 @@ def task(name: str, shell: str, *, check_mode: bool) -> dict[str, object]:
     }
 
 
-# Asynchronous tasks cost seconds, and differ from delegated ones in how the module is started, not in what it does.
-CASES_OF = dict.fromkeys(SHELLS, CASES) | {
-    "async": list({(case.state, case.outcome): case for case in CASES}.values()),
-}
-
-
 # Where public documents leave open how the API behaves, the outcomes are the same …
 OTHERWISE = {
     "mount": "job",
@@ -57,9 +51,8 @@ def without_drives(result: dict[str, Any]) -> tuple[list[str], list[str]]:
 )
 def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
     change(lab.world.switches, switches)
-    cases = CASES_OF[shell]
     hosts, ids = {}, {}
-    for case in cases:
+    for case in CASES:
         vps, key = case.build(lab.world)
         ids[case.name] = vps.id
         wish = dict(case.options)
@@ -95,7 +88,7 @@ def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
         assert [call.method for call in lab.calls[before_again:] if call.vps_id == ids[case.name]] == ["GET"]
 
     wrong = {}
-    for case in cases:
+    for case in CASES:
         try:
             check(case)
         except (AssertionError, ValueError, KeyError) as error:
