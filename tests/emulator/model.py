@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,8 @@ class Key:
     scopes: frozenset[str]
     window_start: float = 0.0
     used: int = 0
+    tokens: float = math.inf
+    refilled_at: float = 0.0
 
 
 @dataclass(eq=False)

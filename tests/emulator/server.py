@@ -136,6 +136,13 @@ class Emulator:
             )
         return answer, fault
 
+    def latency(self, request: Request) -> float:
+        """Return how long the answer to a request is held back."""
+        if request.path.startswith(CONTROL):
+            return 0.0
+        key = self.world.keys.get(request.token or "")
+        return (key.owner.switches if key else self.world.switches).latency
+
     def crashed(self, path: str) -> Answer:
         """Record the exception that is being handled, and return the answer for it."""
         self.crashes.append(traceback.format_exc())
@@ -246,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
         begin = time.perf_counter()
         emulator = self.server.emulator
         parts = urlsplit(self.path)
-        fault = None
+        fault, delay = None, 0.0
         try:
             scheme, _blank, token = self.headers.get("Authorization", "").partition(" ")
             request = Request(
@@ -257,12 +264,13 @@ class _Handler(BaseHTTPRequestHandler):
                 token=token.strip() if scheme.lower() == "bearer" else None,
             )
             answer, fault = emulator.answer(request)
+            delay = emulator.latency(request) + (fault.seconds if fault else 0.0)
         except OSError:
             raise
         except Exception:  # noqa: BLE001 - the test that caused it must hear of it
             answer = emulator.crashed(parts.path)
-        if fault:
-            time.sleep(fault.seconds)
+        if delay > 0:
+            time.sleep(delay)
         if fault and fault.kind == "dropped":
             self.close_connection = True
         else:
@@ -282,7 +290,10 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {"Content-Type": answer.content_type, **headers}
         if answer.status != 204:
             headers["Content-Length"] = str(len(body))
-        self.send_response(answer.status)
+        if not any(name.lower() == "date" for name in headers):  # a fault may bring its own
+            headers["Date"] = self.date_time_string()
+        self.send_response_only(answer.status)
+        self.send_header("Server", self.version_string())
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -292,6 +303,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
         self.wfile.flush()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return a time, by default the world's present one, as HTTP writes it."""
+        return super().date_time_string(self.server.emulator.world.clock() if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the emulator writes its own line for each request."""

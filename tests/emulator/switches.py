@@ -57,7 +57,17 @@ class Switches:
     vps_not_ready: int = _switch(0, "so many of the next writes are refused with vps_not_ready")
     rate_limit: int = _switch(0, "requests per key and window; 0: no limit")
     rate_window: float = _switch(60.0, "the length of that window in seconds")
+    rate_kind: str = _switch(
+        "window", "a fixed window, or a bucket that refills evenly, rate_limit in rate_window", ("window", "bucket")
+    )
+    rate_burst: int = _switch(0, "requests that a full bucket holds; 0: as many as rate_limit")
+    rate_says: str = _switch(
+        "seconds",
+        "how a 429 tells when to come back: Retry-After in seconds or as a date, only X-RateLimit-Reset, or not at all",
+        ("seconds", "date", "reset", "nothing"),
+    )
     rate_headers: bool = _switch(False, "X-RateLimit headers on every answer, not only on 429")
+    latency: float = _switch(0.0, "seconds by which every answer of the API is delayed")
     job: JobFaults = field(default_factory=JobFaults)
 
 

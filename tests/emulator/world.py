@@ -14,11 +14,13 @@ import re
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from .jobs import Job, poll_answer
 from .model import DEVICES, JSON, Content, Drive, Gate, Iso, Key, Mount, Owner, Vps
+from .rates import SLACK, count
 from .switches import JobFaults, Switches
 
 if TYPE_CHECKING:
@@ -286,21 +288,24 @@ class World:
         return answer
 
     def _count_request(self, key: Key) -> dict[str, str]:
-        """Count a request against its key's window; return the headers that tell how much is left."""
+        """Count a request against its key's limit; return the headers that tell how much is left."""
         switches, now = key.owner.switches, self.clock()
         if not switches.rate_limit:
             return {}
-        if now >= key.window_start + switches.rate_window:
-            key.window_start, key.used = now, 0
-        key.used += 1
-        reset = key.window_start + switches.rate_window
+        counted = count(key, now)
         headers = {
             "X-RateLimit-Limit": str(switches.rate_limit),
-            "X-RateLimit-Remaining": str(max(0, switches.rate_limit - key.used)),
-            "X-RateLimit-Reset": self.timestamp(reset),
+            "X-RateLimit-Remaining": str(counted.left),
+            # Rounded up: who comes back just then is not too early.
+            "X-RateLimit-Reset": self.timestamp(math.ceil(round(1000 * counted.reset, 3)) / 1000),
         }
-        if key.used > switches.rate_limit:
-            headers["Retry-After"] = str(max(1, math.ceil(reset - now)))
+        if not counted.allowed:
+            if switches.rate_says == "seconds":
+                headers["Retry-After"] = str(max(1, math.ceil(counted.reset - now - SLACK)))
+            elif switches.rate_says == "date":
+                headers["Retry-After"] = formatdate(math.ceil(counted.reset - SLACK), usegmt=True)
+            elif switches.rate_says == "nothing":
+                headers = {}
             raise Problem(429, "The rate limit of this key is used up.", headers=headers)
         return headers if switches.rate_headers else {}
 

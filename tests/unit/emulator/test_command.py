@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
 import emulator as package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMAND = [sys.executable, "-u", "-m", "emulator"]
 TESTS = Path(package.__file__).parents[1]
@@ -24,6 +28,25 @@ def test_help_names_every_flag() -> None:
         assert flag in shown
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--rate-kind", "leaky"), ("--rate-burst", "1.5"), ("--rate-says", "maybe"), ("--latency", "long")],
+)
+def test_bad_values_are_refused(flag: str, value: str) -> None:
+    refused = subprocess.run([*COMMAND, flag, value], cwd=TESTS, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert f"argument {flag}: invalid" in refused.stderr
+
+
+@pytest.fixture
+def heeded_sigint() -> Iterator[None]:
+    """Let commands begin with SIGINT as usual, even where these tests themselves were started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_sigint")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_start_and_stop(signal_number: signal.Signals) -> None:
     arguments = ["--port", "0", "--vps", "one", "--vps", "two", "--control", "--mount", "job", "--job-fails", "never"]

@@ -7,6 +7,7 @@ import re
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from emulator.faults import KINDS
 from emulator.server import Emulator
+from emulator.switches import Switches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +84,46 @@ def test_crash_of_the_emulator_is_recorded(lab: Lab, monkeypatch: pytest.MonkeyP
         answer = requests.get(emulator.url + "/api/v2/vps", timeout=10)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "ZeroDivisionError" in emulator.crashes[0]
+
+
+def test_date_is_the_worlds(emulator: Emulator, wire: Wire, lab: Lab) -> None:
+    lab.now += 0.9
+    answers = [wire.read(), wire.session.get(emulator.url + "/control/world", timeout=10)]
+    emulator.faults.add("html")
+    answers.append(wire.read())
+    dates = [answer.raw.headers.getlist("Date") for answer in answers]
+    assert dates == [["Tue, 14 Nov 2023 22:13:20 GMT"]] * 3
+    emulator.faults.add("headers", headers={"date": "Tue, 14 Nov 2023 00:00:00 GMT"})
+    assert wire.read().raw.headers.getlist("Date") == ["Tue, 14 Nov 2023 00:00:00 GMT"]
+
+
+def test_a_date_to_come_back_is_after_the_answers_own(wire: Wire, lab: Lab) -> None:
+    lab.switches.rate_limit, lab.switches.rate_window, lab.switches.rate_says = 1, 0.5, "date"
+    wire.read()
+    refused = wire.read()
+    assert refused.status_code == 429
+    dates = [parsedate_to_datetime(refused.headers[name]) for name in ("Retry-After", "Date")]
+    assert (dates[0] - dates[1]).total_seconds() == 1
+
+
+def test_latency(emulator: Emulator, wire: Wire, lab: Lab) -> None:
+    lab.switches.latency = 0.5
+    with ThreadPoolExecutor(2) as pool:
+        begin = time.monotonic()
+        statuses = list(pool.map(lambda _: wire.read().status_code, range(2)))
+        passed = time.monotonic() - begin
+    assert statuses == [200, 200]
+    assert 0.5 <= passed < 0.95
+    lab.switches.latency = 30
+    assert wire.session.post(emulator.url + "/control/reset", timeout=10).status_code == 200
+    assert lab.switches.latency == 0.0
+
+
+def test_latency_is_the_owners(emulator: Emulator, lab: Lab, wire: Wire) -> None:
+    lab.switches.latency = 30
+    bob = lab.world.add_owner("bob", Switches())
+    headers = {"Authorization": f"Bearer {lab.world.add_key(bob)}"}
+    assert wire.session.get(emulator.url + "/api/v2/vps", headers=headers, timeout=10).status_code == 200
 
 
 # Faults
@@ -200,6 +242,9 @@ def test_control(emulator: Emulator, wire: Wire, lab: Lab) -> None:
         ("faults", {}, 400),
         ("faults", 5, 400),
         ("switches", {"mount": "maybe"}, 400),
+        ("switches", {"rate_kind": "leaky"}, 400),
+        ("switches", {"rate_says": None}, 400),
+        ("switches", {"latency": "long"}, 400),
         ("switches", None, 400),
         ("nothing", None, 404),
     ],

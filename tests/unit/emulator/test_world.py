@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from .conftest import Lab
 
+RATE_HEADERS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "instance", "requestId", "timestamp"}
 
 
@@ -25,6 +27,10 @@ def code(answer: Answer) -> tuple[int, str]:
 
 def devices(state: JsonValue) -> dict[str, tuple[str, bool]]:
     return {slot["device"]: (slot["type"], slot["inUse"]) for slot in state["availableDevices"]}
+
+
+def statuses(lab: Lab, count: int, key: str | None = None) -> list[int]:
+    return [lab.ask("GET", "/api/v2/vps", key=key).status for _time in range(count)]
 
 
 # Getting in
@@ -82,6 +88,87 @@ def test_rate_limit_is_per_key_and_window(lab: Lab) -> None:
     lab.now += 0.5
     lab.switches.rate_headers = True
     assert lab.ask("GET", "/api/v2/vps").headers["X-RateLimit-Remaining"] == "1"
+
+
+def test_bucket_bursts_and_refills_evenly(lab: Lab) -> None:
+    lab.switches.rate_kind, lab.switches.rate_limit, lab.switches.rate_burst = "bucket", 30, 3
+    other = lab.world.add_key(lab.owner)
+    assert statuses(lab, 4) == [200, 200, 200, 429]
+    assert statuses(lab, 4, other) == [200, 200, 200, 429]
+    for _time in range(5):
+        lab.now += 1.9
+        assert statuses(lab, 1) == [429]
+        lab.now += 0.1
+        assert statuses(lab, 2) == [200, 429]
+    lab.now += 4
+    assert statuses(lab, 3) == [200, 200, 429]
+    lab.now += 1e6
+    assert statuses(lab, 4) == [200, 200, 200, 429]
+
+
+def test_bucket_without_a_burst_of_its_own(lab: Lab) -> None:
+    lab.switches.rate_kind, lab.switches.rate_limit = "bucket", 2
+    assert statuses(lab, 3) == [200, 200, 429]
+    lab.now += 30
+    assert statuses(lab, 2) == [200, 429]
+
+
+def test_bucket_tells_how_full_it_is(lab: Lab) -> None:
+    lab.switches.rate_kind, lab.switches.rate_limit, lab.switches.rate_burst = "bucket", 30, 3
+    lab.switches.rate_headers = True
+    seen = []
+    for _time in range(4):
+        headers = lab.ask("GET", "/api/v2/vps").headers
+        seen.append((headers["X-RateLimit-Remaining"], headers["X-RateLimit-Reset"], headers.get("Retry-After")))
+        lab.now += 0.25
+    assert seen == [
+        ("2", "2023-11-14T22:13:22.000Z", None),
+        ("1", "2023-11-14T22:13:24.000Z", None),
+        ("0", "2023-11-14T22:13:22.000Z", None),
+        ("0", "2023-11-14T22:13:22.000Z", "2"),
+    ]
+
+
+@pytest.mark.parametrize("limit", [7, 13, 600, 6000])
+def test_who_comes_back_when_told_to_is_let_in(lab: Lab, limit: int) -> None:
+    lab.switches.rate_kind, lab.switches.rate_limit, lab.switches.rate_burst = "bucket", limit, 1
+    lab.now += 0.1
+    assert statuses(lab, 1) == [200]
+    for _time in range(50):
+        refused = lab.ask("GET", "/api/v2/vps")
+        assert refused.status == 429
+        lab.now = datetime.fromisoformat(refused.headers["X-RateLimit-Reset"].replace("Z", "+00:00")).timestamp()
+        assert statuses(lab, 1) == [200]
+
+
+@pytest.mark.parametrize("kind", ["window", "bucket"])
+def test_a_window_of_no_length_refuses_nothing(lab: Lab, kind: str) -> None:
+    change(lab.switches, {"rate_kind": kind, "rate_limit": 1, "rate_window": 0.0})
+    assert statuses(lab, 3) == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("says", "retry_after", "names"),
+    [
+        ("seconds", "2", RATE_HEADERS | {"Retry-After"}),
+        ("date", "Tue, 14 Nov 2023 22:13:22 GMT", RATE_HEADERS | {"Retry-After"}),
+        ("reset", None, RATE_HEADERS),
+        ("nothing", None, set()),
+    ],
+)
+@pytest.mark.parametrize("kind", ["window", "bucket"])
+def test_how_a_refusal_tells_when_to_come_back(
+    lab: Lab, kind: str, says: str, retry_after: str | None, names: set[str]
+) -> None:
+    change(lab.switches, {"rate_kind": kind, "rate_says": says, "rate_limit": 1, "rate_window": 1.5})
+    assert statuses(lab, 1) == [200]
+    refused = lab.ask("GET", "/api/v2/vps")
+    assert code(refused) == (429, "rate_limit_exceeded")
+    assert refused.headers.keys() == names
+    assert refused.headers.get("Retry-After") == retry_after
+    if names:
+        assert refused.headers["X-RateLimit-Remaining"] == "0"
+        assert refused.headers["X-RateLimit-Reset"] == "2023-11-14T22:13:21.500Z"
 
 
 # Inventory
@@ -446,6 +533,10 @@ def test_change_switches() -> None:
     [
         ({"nothing": 1}, "there is no switch 'nothing'"),
         ({"mount": "maybe"}, "mount is one of sync, job"),
+        ({"rate_kind": "leaky"}, "rate_kind is one of window, bucket"),
+        ({"rate_says": "maybe"}, "rate_says is one of seconds, date, reset, nothing"),
+        ({"rate_burst": 1.5}, "rate_burst takes a value of type int"),
+        ({"latency": "long"}, "latency takes a value of type float"),
         ({"stale_reads": True}, "stale_reads takes a value of type int"),
         ({"job": {"hangs": 1}}, "hangs takes a value of type bool"),
         ({"job": 5}, "given as an object"),
