@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PARTS = lint docs changelog sanity unit integration build
 
-.PHONY: help venv demo test $(PARTS) format clean
+.PHONY: help venv demo test $(PARTS) bench format clean
 
 help:
 	@echo "make demo         show the collection at work against the emulator; no account needed"
@@ -16,6 +16,7 @@ help:
 	@echo "make unit         the unit tests"
 	@echo "make integration  playbooks against the emulator"
 	@echo "make build        the tarball, and what galaxy-importer says of it"
+	@echo "make bench        measure what tasks cost, beside other collections, and write docs/benchmarks.md"
 	@echo "make format       mend what ruff can mend"
 	@echo "make clean        remove .venv and what the checks leave behind"
 	@echo
@@ -44,6 +45,9 @@ test: venv
 
 $(PARTS): venv
 	@.venv/bin/python tests/check.py $@
+
+bench: venv
+	@cd tests && ../.venv/bin/python -m benchmarks
 
 format: venv
 	.venv/bin/python -m ruff check --fix-only .

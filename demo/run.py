@@ -174,6 +174,7 @@ class Demo:
             "HOSTUP_API_BASE": self.emulator.url,
             "HOSTUP_API_KEY": self.key,
             "LC_ALL": "C.UTF-8",  # Ansible refuses any other encoding
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
             "PYTHONUNBUFFERED": "1",  # shows progress lines while the download runs
         }
 
@@ -218,6 +219,11 @@ def steps(demo: Demo) -> Iterator[str]:
     yield f"3. Again: {run.all_changed} changes; {len(run.calls)} requests for {1 + 2 * hosts} tasks: one each,"
     yield f"   and {len(listings)} more to find a VPS by its name."
 
+    run = demo.play("One task for all of them: nothing is left to do either", "fleet.yml", changed=[0] * hosts)
+    demo.expect("requests, one for each VPS", len(run.calls), hosts)
+    demo.expect("writes", len(run.calls.writes()), 0)
+    yield f"4. As one task with vps_ids: {run.all_changed} changes; {len(run.calls)} requests for {hosts} VPSs."
+
     run = demo.play("Unmount and delete it", "remove.yml", changed=once_and_each)
     unmounts, deletions = run.sent("POST", "/unmount$"), run.sent("DELETE", "/iso/")
     demo.expect("unmounts", len(unmounts), hosts)
@@ -225,14 +231,14 @@ def steps(demo: Demo) -> Iterator[str]:
     demo.expect("requests", len(run.calls), 3 * hosts + 3)
     demo.expect("files in the library", len(demo.owner.library), 0)
     demo.expect("what the drives hold", demo.mounted_names(), [])
-    yield f"4. Removed: {run.all_changed} changes, {len(unmounts)} unmounts and {len(deletions)} deletion;"
+    yield f"5. Removed: {run.all_changed} changes, {len(unmounts)} unmounts and {len(deletions)} deletion;"
     yield f"   {len(run.calls)} requests, for each write stands between two reads."
     yield f"   The library holds {len(demo.owner.library)} files."
 
     run = demo.play("The same again: nothing is left to do", "remove.yml", changed=[0] * hosts)
     demo.expect("requests, one for each task and VPS", len(run.calls), hosts + 1)
     demo.expect("writes", len(run.calls.writes()), 0)
-    yield f"5. Again: {run.all_changed} changes; {len(run.calls)} requests for {hosts + 1} tasks."
+    yield f"6. Again: {run.all_changed} changes; {len(run.calls)} requests for {hosts + 1} tasks."
 
     demo.expect("exceptions in the emulator", demo.emulator.crashes, [])
 

@@ -9,7 +9,8 @@ from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection, Deadline
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection
+from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline
 from emulator.server import Emulator
 from emulator.world import World
 
@@ -26,6 +27,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
+        self.jumped = 0.0
         self.waits: list[float] = []
 
     def sleep(self, seconds: float) -> None:
@@ -38,6 +40,10 @@ class Clock:
     def monotonic(self) -> float:
         """The time of this clock."""
         return self.now
+
+    def time(self) -> float:
+        """The same, as far as nobody has set the clock."""
+        return self.now + self.jumped
 
 
 class QuickEmulator(Emulator):
@@ -64,6 +70,8 @@ class Site:
         self.calls = self.emulator.calls
         self.fault = self.emulator.faults.add
         self.iso_path = f"/api/v2/vps/{self.vps.id}/iso"
+        self.said: list[str] = []
+        self.warned: list[str] = []
         self._stack = stack
 
     def params(self, **changes: Any) -> dict[str, Any]:
@@ -84,7 +92,8 @@ class Site:
     def client(self, seconds: float = 3600.0, **changes: Any) -> Client:
         """A client of ours, with a deadline."""
         connection = Connection.from_params(self.params(**changes))
-        return self._stack.enter_context(closing(Client(connection, Deadline(seconds))))
+        client = Client(connection, Deadline(seconds), self.said.append, self.warned.append)
+        return self._stack.enter_context(closing(client))
 
     def sent(self, method: str = ".*", path: str = ".*") -> list[str]:
         """The last part of the path of each matching request."""

@@ -6,11 +6,13 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,38 @@ class Run:
         return found.result
 
 
+class Playing:
+    """An `ansible-playbook` that runs."""
+
+    def __init__(self, process: subprocess.Popen[str], record: Path) -> None:
+        self._process = process
+        self._record = record
+
+    def finish(self) -> Run:
+        """Wait for its end."""
+        # long enough for the hundreds of asynchronous tasks of a slow machine
+        output = self._process.communicate(timeout=900)[0]
+        lines = self._record.read_text().splitlines() if self._record.exists() else []
+        return Run(self._process.returncode, output, [TaskResult(**json.loads(line)) for line in lines])
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: everything in the foreground hears it."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill it and everything that it has started; Ansible's workers have sessions of their own."""
+        parents: dict[int, int] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        doomed = [self._process.pid]
+        for pid in doomed:
+            doomed += [child for child, parent in parents.items() if parent == pid]
+        for pid in doomed:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 class Lab:
     """An emulated world with one owner, one VPS and a key; a source of ISOs; and Ansible."""
 
@@ -74,7 +108,7 @@ class Lab:
         self.url = f"{source}/ubuntu.iso"
         self.python = sys.executable
 
-    def play(
+    def start(
         self,
         tasks: Sequence[Mapping[str, Any]],
         *,
@@ -82,8 +116,8 @@ class Lab:
         env: Mapping[str, str | None] | None = None,
         args: Sequence[str] = (),
         play: Mapping[str, Any] | None = None,
-    ) -> Run:
-        """Run tasks on hosts, which cannot be reached. `None` takes a variable out of the environment."""
+    ) -> Playing:
+        """Begin to run tasks on hosts, which cannot be reached. `None` takes a variable out of the environment."""
         number = len(list(self.folder.glob("*.yml")))
         playbook, record = self.folder / f"{number}.yml", self.folder / f"{number}.jsonl"
         body = {"hosts": "fleet", "gather_facts": False, "tasks": list(tasks), **(play or {})}
@@ -95,9 +129,10 @@ class Lab:
             "fleet": {"hosts": {name: {**UNREACHABLE, **more} for name, more in (hosts or {"web-01": {}}).items()}},
             "apart": {"hosts": {"localhost": local, "jump-host": {"ansible_connection": "elsewhere"}}},
         }
-        (self.folder / "inventory.json").write_text(json.dumps(inventory))
+        (self.folder / f"{number}.json").write_text(json.dumps(inventory))
+        foreign = ("HOSTUP_", "ANSIBLE_", "XDG_")
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("HOSTUP_", "ANSIBLE_"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
             "ANSIBLE_COLLECTIONS_PATH": os.environ["ANSIBLE_COLLECTIONS_PATH"],
             "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback"),
             "ANSIBLE_CALLBACKS_ENABLED": "record",
@@ -112,25 +147,45 @@ class Lab:
             "HOME": str(self.folder),
             "HOSTUP_API_BASE": self.emulator.url,
             "HOSTUP_API_KEY": self.key,
+            "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }
-        done = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "-i", "inventory.json", *args, playbook.name],
+        program = str(Path(sys.executable).with_name("ansible-playbook"))
+        process = subprocess.Popen(
+            [program, "-i", f"{number}.json", *args, playbook.name],
             cwd=self.folder,
             env={name: value for name, value in environment.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=900,  # for the hundreds of asynchronous tasks of a slow machine
-            check=False,
+            start_new_session=True,  # so that all of it can be killed
         )
-        lines = record.read_text().splitlines() if record.exists() else []
-        return Run(done.returncode, done.stdout, [TaskResult(**json.loads(line)) for line in lines])
+        return Playing(process, record)
+
+    def play(self, tasks: Sequence[Mapping[str, Any]], **more: Any) -> Run:
+        """Run tasks on hosts, as `start` does, to the end."""
+        return self.start(tasks, **more).finish()
+
+    def add_fleet(self, count: int, prefix: str = "vm") -> dict[str, dict[str, Any]]:
+        """Add VPSs; returns them as hosts, whose variable `vps_id` holds the ID."""
+        names = [f"{prefix}-{number:03}" for number in range(count)]
+        return {name: {"vps_id": self.world.add_vps(self.owner, name).id} for name in names}
+
+    def orders(self) -> int:
+        """How many downloads were ordered, and not refused."""
+        return len([call for call in self.calls.matching("POST", "/from-url$") if call.status < 400])
+
+    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
+        """Wait until something is so."""
+        give_up = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < give_up, "this never happens"
+            time.sleep(0.02)
 
     def iso(self, shell: str = "controller", /, **options: Any) -> dict[str, Any]:
         """Run `hostup_vps_iso` once, on this VPS unless another is selected, and return its result."""
-        selected = any(name in options for name in ("vps_id", "vps_name", "vps_ip"))
+        selected = any(name in options for name in ("vps_id", "vps_name", "vps_ip", "vps_ids"))
         run = self.play([iso_task(shell, **({} if selected else {"vps_id": self.vps.id}), **options)])
         return run.of("iso")
 

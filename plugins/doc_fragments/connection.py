@@ -53,4 +53,8 @@ notes:
   - With C(async), or delegated to a host that is not local, it runs as an ordinary module there
     and needs Python 3.9 or later and the requests library there.
     C(async) on a remote host needs C(delegate_to), so that the API key is not copied to the VPS.
+  - Tasks of one user that use the same API key share its rate limit. When the API has refused one of them,
+    the others wait too, and then take turns. They tell each other through files in C(~/.cache/hostup),
+    or in C($XDG_CACHE_HOME/hostup) if that is set, which only the user can read and which hold neither the key nor
+    any name. It may be deleted at any time. Where it cannot be used, there is a warning and tasks go on without.
 """

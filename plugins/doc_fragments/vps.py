@@ -11,7 +11,7 @@ options:
   vps_id:
     description:
       - The VPS, by its ID. This costs no request.
-      - Exactly one of O(vps_id), O(vps_name) and O(vps_ip) is required.
+      - Exactly one of the ways to select is required.
     type: str
   vps_name:
     description:
@@ -21,4 +21,19 @@ options:
     description:
       - The VPS, by its primary IP address. This costs one more request.
     type: str
+"""
+
+    # For modules that can work on many VPSs in one task.
+    FLEET = r"""
+options:
+  vps_ids:
+    description:
+      - Many VPSs, by their IDs, instead of one. The task works on up to 32 of them at a time.
+      - The failure of one VPS stops no other. The task fails at the end, and its message counts and names those that
+        failed. Only a key that the API does not know, or eight VPSs in a row for which the API gives no answer,
+        end it earlier.
+      - Meant for C(run_once) with the IDs from the inventory.
+    type: list
+    elements: str
+    version_added: 0.2.0
 """

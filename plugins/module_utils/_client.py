@@ -30,6 +30,9 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
     describe,
     parse_problem,
 )
+from ansible_collections.hostup.cloud.plugins.module_utils._gate import LONGEST_PAUSE, Budget
+from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline, Pace
+from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared
 from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, mask_url
 
 REQUESTS_IMPORT_ERROR: str | None = None
@@ -49,21 +52,10 @@ else:
 NOT_READY_PATIENCE = 60.0  # seconds of "vps_not_ready" before it is told
 LONGEST_BACKOFF = 30.0  # seconds
 PAGE_SIZE = 100  # the API's largest
+MOST_CONNECTIONS = 32  # kept open, one for each thread of a fleet
 SHORTEST_TIMEOUT = 1.0  # seconds, however near the deadline is
 MAX_HOPS = 10  # redirects of a download URL
 SCOPES = {"GET": "read:vm", "POST": "write:vm and write:storage", "DELETE": "write:vm and write:storage"}
-
-
-class Deadline:
-    """A monotonic end of all waiting of one task."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds left, negative when it has passed."""
-        return self._end - time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -154,12 +146,15 @@ def tls_context(bundle: str, validate_certs: bool) -> ssl.SSLContext:
         raise HostUpError(f"The CA certificates in {bundle} cannot be loaded: {error}. See ca_path.") from None
 
 
-class _TlsAdapter(HTTPAdapter):
-    """Hands the shared TLS context to the pools: requests would load the CA bundle for every session."""
+class _Adapter(HTTPAdapter):
+    """The connections of this process. Hands the TLS context to the pools: requests would load the CA bundle anew.
+
+    Used without a `requests.Session`, whose cookies, redirects and netrc are not wanted here.
+    """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        super().__init__()
+        super().__init__(pool_maxsize=MOST_CONNECTIONS)
 
     def init_poolmanager(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
@@ -175,6 +170,14 @@ class _TlsAdapter(HTTPAdapter):
         conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
 
 
+@functools.cache
+def adapter_with(bundle: str, validate_certs: bool) -> _Adapter:
+    """The connections of this process that trust these CA certificates. Raises HostUpError as `tls_context` does."""
+    if not validate_certs:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return _Adapter(tls_context(bundle, validate_certs))
+
+
 @dataclass(frozen=True)
 class Answer:
     """A success: the status, the JSON object of the body (empty for none) and ``Retry-After`` in seconds."""
@@ -185,32 +188,53 @@ class Answer:
 
 
 class Client:
-    """One session with the API for one task. The key goes to the configured origin only; redirects are errors."""
+    """The API for one task, whose threads may share it. The key goes to the configured origin only.
 
-    def __init__(self, connection: Connection, deadline: Deadline) -> None:
+    ``say`` is given lines that tell what is waited for, ``warn`` what the user should know though nothing fails.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        deadline: Deadline,
+        say: t.Callable[[str], None],
+        warn: t.Callable[[str], None],
+    ) -> None:
         if REQUESTS_IMPORT_ERROR is not None:
             raise HostUpError(missing_required_lib("requests"))
         self.origin = connection.origin
+        self.api_key = connection.api_key
         self.deadline = deadline
         self.retries = connection.retries
+        self.say = say
+        self.first_failures: dict[str, int] = {}  # for `_library`: how many downloads had failed when this task came
+        self._said: set[str] = set()
+        self.shared = Shared(warn)
         self._timeout = connection.timeout
-        self._api_key = connection.api_key
-        self._session = requests.Session()
+        self._pace = Pace(self.shared, self.origin, self.api_key, deadline, say)
+        self._proxies: dict[str, str] = {}  # none for plain http, where a proxy would see the key
+        bundle, validate_certs = requests.utils.DEFAULT_CA_BUNDLE_PATH, True
         if self.origin.startswith("https:"):
-            if not connection.validate_certs:
-                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-            context = tls_context(ca_bundle(connection.ca_path), connection.validate_certs)
-            self._session.mount("https://", _TlsAdapter(context))
-        else:
-            self._session.trust_env = False  # a proxy would see the key in clear
+            bundle, validate_certs = ca_bundle(connection.ca_path), connection.validate_certs
+            self._proxies = requests.utils.get_environ_proxies(self.origin)
+        self._adapter = adapter_with(bundle, validate_certs)
+
+    def say_once(self, line: str) -> None:
+        """Say a line that other threads may have to say too."""
+        if line not in self._said:
+            self._said.add(line)
+            self.say(line)
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._adapter.close()
 
-    def get(self, path: str, query: t.Mapping[str, str] | None = None) -> Answer:
-        """Read ``path`` (from the origin's root). Repeated after transport faults and 5xx. Raises HostUpError."""
-        return self._request("GET", path, query=query)
+    def get(self, path: str, query: t.Mapping[str, str] | None = None, *, is_poll: bool = False) -> Answer:
+        """Read ``path`` (from the origin's root). Repeated after transport faults and 5xx. Raises HostUpError.
+
+        Where requests have to wait for the API's rate limit, a poll lets others go first.
+        """
+        return self._request("GET", path, query=query, is_poll=is_poll)
 
     def post(self, path: str, body: t.Mapping[str, t.Any]) -> Answer:
         """Write. Repeated only when the API has refused it; HostUpError.outcome_unknown tells what cannot be known."""
@@ -242,19 +266,26 @@ class Client:
         path: str,
         query: t.Mapping[str, str] | None = None,
         body: t.Mapping[str, t.Any] | None = None,
+        *,
+        is_poll: bool = False,
     ) -> Answer:
-        faults = refusals = 0
+        faults = refusals = not_ready = 0
         not_ready_until = time.monotonic() + NOT_READY_PATIENCE
         while True:
+            sent_at = self._pace.wait(is_poll=is_poll)
             try:
-                return self._once(method, path, query, body)
+                return self._once(method, path, query, body, sent_at)
             except HostUpError as error:
-                if error.problem.status == 429:
-                    delay = _jittered(max(backoff(refusals), error.retry_after or 0.0))
+                is_refused = error.problem.status == 429
+                if is_refused:
+                    # the spread is for those who are refused with us and share no gate with us
+                    delay = max(backoff(refusals), error.retry_after or 0.0)
+                    delay += random.uniform(0.0, backoff(refusals - 1))
                     refusals += 1
+                    self._pace.close(sent_at, delay, error.rate_limit)  # the others are to know, whatever we do
                 elif error.problem.code == "vps_not_ready" and time.monotonic() < not_ready_until:
-                    delay = _jittered(backoff(refusals))
-                    refusals += 1
+                    delay = _jittered(backoff(not_ready))
+                    not_ready += 1
                 elif method == "GET" and error.transient and faults < self.retries:
                     delay = _jittered(max(backoff(faults), error.retry_after or 0.0))
                     faults += 1
@@ -267,7 +298,8 @@ class Client:
                         error.problem,
                         timed_out=True,
                     ) from None
-            time.sleep(delay)
+            if not is_refused:  # else the gate makes it wait
+                time.sleep(delay)
 
     def _once(
         self,
@@ -275,19 +307,14 @@ class Client:
         path: str,
         query: t.Mapping[str, str] | None,
         body: t.Mapping[str, t.Any] | None,
+        sent_at: float,
     ) -> Answer:
         timeout = min(self._timeout, max(SHORTEST_TIMEOUT, self.deadline.left()))
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {self.api_key}"}
         try:
-            response = self._session.request(
-                method,
-                self.origin + path,
-                params=query,
-                json=body,
-                headers={"Accept": "application/json"},
-                auth=self._authorize,
-                timeout=timeout,
-                allow_redirects=False,
-            )
+            request = requests.Request(method, self.origin + path, params=query, json=body, headers=headers).prepare()
+            response = self._adapter.send(request, timeout=timeout, proxies=self._proxies)
+            response.content  # noqa: B018 - reads it, while what goes wrong is caught here
         except TRANSPORT_ERRORS as error:
             raise HostUpError(
                 f"{method} {path} at {self.origin} got no answer: {transport_fault(error, timeout)}.",
@@ -295,12 +322,9 @@ class Client:
                 transient=not isinstance(error, requests.exceptions.SSLError),
                 outcome_unknown=method != "GET",
             ) from None
+        if response.status_code != 429:
+            self._pace.went_through(sent_at, rate_budget(response.headers))
         return _read_answer(method, path, response)
-
-    def _authorize(self, request: t.Any) -> t.Any:
-        # as an auth callable: requests lets a netrc entry replace a plain Authorization header
-        request.headers["Authorization"] = f"Bearer {self._api_key}"
-        return request
 
 
 def _read_answer(method: str, path: str, response: t.Any) -> Answer:
@@ -317,6 +341,7 @@ def _read_answer(method: str, path: str, response: t.Any) -> Answer:
             transient=status >= 500,
             outcome_unknown=status >= 500 and method != "GET",
             retry_after=wait,
+            rate_limit=_number(response.headers, "X-RateLimit-Limit"),
         )
     with contextlib.suppress(ValueError):
         body = response.json()
@@ -368,18 +393,46 @@ def _jittered(seconds: float) -> float:
 
 
 def retry_after(headers: t.Mapping[str, str]) -> float | None:
-    """Seconds to wait by ``Retry-After`` (seconds or a date), else by ``X-RateLimit-Reset`` when nothing remains."""
+    """Seconds to wait by ``Retry-After`` (seconds or a date), else by ``X-RateLimit-Reset`` when nothing remains.
+
+    A server that asks for more than `LONGEST_PAUSE` is asked again after that.
+    """
     value = headers.get("Retry-After", "").strip()
+    seconds: float | None = None
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
-        return float(value)
+        seconds = float(value)
+    elif value:
+        with contextlib.suppress(ValueError, TypeError):
+            seconds = (parsedate_to_datetime(value) - _server_time(headers)).total_seconds()
+    elif headers.get("X-RateLimit-Remaining") == "0":
+        seconds = _seconds_to_reset(headers)
+    return None if seconds is None else min(max(0.0, seconds), LONGEST_PAUSE)
+
+
+def rate_budget(headers: t.Mapping[str, str]) -> Budget | None:
+    """What the three X-RateLimit headers tell, ``None`` unless all of them can be read (contract, "Errors")."""
+    limit, remaining = (_number(headers, f"X-RateLimit-{name}") for name in ("Limit", "Remaining"))
+    if limit is None or remaining is None:
+        return None
+    seconds = _seconds_to_reset(headers)
+    return None if seconds is None else Budget(limit, remaining, max(0.0, seconds))
+
+
+def _number(headers: t.Mapping[str, str], name: str) -> int | None:
+    value = headers.get(name, "")
+    return int(value) if re.fullmatch(r"[0-9]{1,9}", value) else None
+
+
+def _seconds_to_reset(headers: t.Mapping[str, str]) -> float | None:
     with contextlib.suppress(ValueError, TypeError):
-        now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(timezone.utc)
-        if value:
-            return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-        if headers.get("X-RateLimit-Remaining") == "0":
-            reset = datetime.fromisoformat(headers.get("X-RateLimit-Reset", "").replace("Z", "+00:00"))
-            return max(0.0, (reset - now).total_seconds())
+        reset = datetime.fromisoformat(headers.get("X-RateLimit-Reset", "").replace("Z", "+00:00"))
+        return (reset - _server_time(headers)).total_seconds()
     return None
+
+
+def _server_time(headers: t.Mapping[str, str]) -> datetime:
+    """What the server's clock said; ours may differ. Raises ValueError or TypeError for a date that is none."""
+    return parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(timezone.utc)
 
 
 def transport_fault(error: Exception, timeout: float) -> str:

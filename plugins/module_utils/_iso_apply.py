@@ -29,16 +29,23 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso import (
     is_done,
     parse_media,
 )
-from ansible_collections.hostup.cloud.plugins.module_utils._jobs import COMPLETED, FAILED, Job, parse_job, wait_for
+from ansible_collections.hostup.cloud.plugins.module_utils._jobs import (
+    COMPLETED,
+    FAILED,
+    Job,
+    look_at,
+    parse_job,
+    progress_lines,
+    wait_for,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._library import Turn, turn_to_download
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import vps_path
-
-# Told while a download runs: the ISO's name, the job, and the seconds since the start.
-DownloadReporter = t.Callable[[str, Job, float], None]
 
 # Seconds before each re-read. Reads may be stale: about 15 s after a write that the API has confirmed …
 CONFIRM_SCHEDULE = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 4.5)
 # … and up to 10 s after one whose outcome is unknown, before it is sent again.
 UNKNOWN_SCHEDULE = (0.0, 0.5, 1.0, 2.0, 3.0, 3.5)
+NOW = (0.0,)
 
 
 @dataclass
@@ -49,6 +56,7 @@ class Progress:
     vps_id: str | None = None
     before: Media | None = None
     media: Media = field(default_factory=lambda: Media((), (), ()))
+    read_at: float = 0.0  # seconds since the epoch, just before the first read
     actions: list[str] = field(default_factory=list)
     job: Job | None = None
 
@@ -65,19 +73,22 @@ def read_media(client: Client, vps_id: str) -> Media:
 
 @dataclass
 class Applier:
-    """Applies a plan to one VPS. ``url`` is what the API is told to download from."""
+    """Applies a plan to one VPS. ``find_url`` tells what the API is to download from, when it comes to that."""
 
     client: Client
     vps_id: str
     wish: Wish
-    url: str | None
-    report: DownloadReporter
+    find_url: t.Callable[[], str]
     progress: Progress
 
-    def apply(self, plan: Plan) -> None:
-        """Do the steps in order. Raises HostUpError; ``progress`` then tells how far it came."""
+    def apply(self, plan: Plan, *, look_first: bool = False) -> None:
+        """Do the steps in order. Raises HostUpError; ``progress`` then tells how far it came.
+
+        ``look_first``: others may have done them since the state was read.
+        """
         for step in plan:
-            self._perform(step, is_last=step is plan[-1])
+            if not (look_first and self._shows(step, NOW)):
+                self._perform(step, is_last=step is plan[-1])
         for step in drives_to_attach(self.progress.media, self.wish, plan):
             self._perform(step, is_last=True)
 
@@ -86,20 +97,54 @@ class Applier:
         if step.action == MOUNT and step.iso_id is None:
             iso = find_iso(self.progress.media, self.wish)
             step = replace(step, iso_id=iso.id if iso else None)
+        wait = self.wish.wait or not is_last
         try:
-            answer = self._write_or_attach_first(step)
-            job = self._follow(step, answer, wait=self.wish.wait or not is_last)
-            if job is None or job.finished:
-                self._confirm(step)
+            if step.action == DOWNLOAD:
+                self._download(step, wait)
+            else:
+                answer = self._write_or_attach_first(step)
+                self._see_through(step, parse_job(answer.body), wait)
         except HostUpError as error:
             error.msg = f"Could not {self._describe(step)}. {error.msg}"
-            job = self.progress.job
-            if step.action == DOWNLOAD and job and job.status not in (COMPLETED, FAILED):
-                error.msg += (
-                    " The download may still be running. Look for the ISO with hostup_vps_iso_info "
-                    "before running this again, or it may be ordered a second time."
-                )
             raise
+
+    def _download(self, step: Step, wait: bool) -> None:
+        """Download, unless another task has done so, or has left a job that does."""
+        wish = self.wish
+        source = (str(wish.url), wish.decompress)
+        with turn_to_download(self.client, str(wish.name), source, self.progress.read_at, wait=wait) as turn:
+            if turn.is_there and self._shows(step, CONFIRM_SCHEDULE):
+                return
+            job = self._job_left_behind(step, turn)
+            try:
+                if job is None:
+                    job = parse_job(self._write_once(step).body)
+                    turn.ordered(job)
+                if self._see_through(step, job, wait):
+                    turn.done()
+            except HostUpError as error:
+                self._tell_of_download(error, turn)
+                raise
+
+    def _job_left_behind(self, step: Step, turn: Turn) -> Job | None:
+        """The job of a task that was ended before its download, if it still leads to the ISO."""
+        job = look_at(self.client, turn.job) if turn.job else None
+        if job is None or job.status == FAILED or (job.finished and not self._shows(step, CONFIRM_SCHEDULE)):
+            return None
+        return job
+
+    def _tell_of_download(self, error: HostUpError, turn: Turn) -> None:
+        """Note a failure, or tell what becomes of a download that goes on."""
+        job = self.progress.job
+        if job and job.status == FAILED:
+            turn.failed()
+        elif job and turn.job and not job.finished:
+            error.msg += " The next run takes it up where it is then."
+        elif error.outcome_unknown or (job and job.status != COMPLETED):
+            error.msg += (
+                " The download may still be running. Look for the ISO with hostup_vps_iso_info "
+                "before running this again, or it may be ordered a second time."
+            )
 
     def _write_or_attach_first(self, step: Step) -> Answer:
         """Whether a slot without a drive can be mounted on is not documented: try, and attach a drive if refused."""
@@ -149,37 +194,35 @@ class Applier:
                 if error.problem.status == 404:  # gone is what was wanted
                     return Answer(404, {})
                 raise
-        action, body = {
-            DOWNLOAD: (
-                "from-url",
-                {"url": self.url, "filename": self.wish.name, "decompress": self.wish.decompress},
-            ),
-            MOUNT: ("mount", {"isoId": step.iso_id, "device": step.device}),
-            UNMOUNT: ("unmount", {"device": step.device}),
-            ATTACH_DRIVE: ("attach-empty", {"device": step.device}),
-        }[step.action]
-        return self.client.post(f"{iso_path}/actions/{action}", t.cast("dict[str, t.Any]", body))
+        if step.action == DOWNLOAD:
+            body = {"url": self.find_url(), "filename": self.wish.name, "decompress": self.wish.decompress}
+            return self.client.post(f"{iso_path}/actions/from-url", body)
+        action = {MOUNT: "mount", UNMOUNT: "unmount", ATTACH_DRIVE: "attach-empty"}[step.action]
+        iso = {"isoId": step.iso_id} if step.action == MOUNT else {}
+        return self.client.post(f"{iso_path}/actions/{action}", {**iso, "device": step.device})
 
-    def _follow(self, step: Step, answer: Answer, wait: bool) -> Job | None:
-        """Wait for the job that the answer speaks of, if any."""
-        job = parse_job(answer.body)
-        if job is None:
-            return None
-        self.progress.job = job
-        if not wait and not job.finished:
-            return job
+    def _see_through(self, step: Step, job: Job | None, wait: bool) -> bool:
+        """Wait for the job, if there is one, and for the outcome. Without ``wait``, returns whether it has ended."""
+        if job is not None:
+            self.progress.job = job
+            if job.finished or wait:
+                self._wait_for(step, job)
+            else:
+                return False
+        self._confirm(step)
+        return True
+
+    def _wait_for(self, step: Step, job: Job) -> None:
+        lines = progress_lines(str(self.wish.name), self.client.say) if step.action == DOWNLOAD else None
 
         def keep(latest: Job, elapsed: float) -> None:
             self.progress.job = latest
-            if step.action == DOWNLOAD:
-                self.report(str(self.wish.name), latest, elapsed)
-
-        try:
-            self.progress.job = wait_for(self.client, job, keep)
-        finally:
-            if self.progress.job.status == FAILED and self.progress.actions[-1:] == [step.action]:
+            if lines:
+                lines(latest, elapsed)
+            if latest.status == FAILED and self.progress.actions[-1:] == [step.action]:
                 self.progress.actions.pop()  # it did not happen after all
-        return self.progress.job
+
+        self.progress.job = wait_for(self.client, job, keep)
 
     def _confirm(self, step: Step) -> None:
         started = time.monotonic()

@@ -25,6 +25,8 @@ POLL_SHARE = 0.1  # of the time elapsed, without progress reports
 AIM_SHARE = 0.9  # of the time that the progress predicts
 TRUST_SHARE = 0.5  # of the time elapsed: how far ahead a prediction is believed
 POLL_JITTER = 0.1
+LINE_POINTS = 10.0  # percent between two lines that tell the progress …
+LINE_SECONDS = 30.0  # … or seconds
 
 _REASON_KEYS = ("error", "message", "detail", "reason", "progressMessage")
 _NO_REASON_KEYS = ("id", "jobId", "type", "status", "state", "device", "pollUrl")
@@ -32,13 +34,17 @@ _NO_REASON_KEYS = ("id", "jobId", "type", "status", "state", "device", "pollUrl"
 
 @dataclass(frozen=True)
 class Job:
-    """An operation as far as its latest answer tells. ``progress`` is in percent."""
+    """An operation as far as its latest answer tells. ``progress`` is in percent.
+
+    ``poll_again``: the seconds after which the API wants to be polled again, where it says so.
+    """
 
     id: str | None
     status: str
     progress: float | None = None
     poll_url: str | None = None
     reason: str | None = None
+    poll_again: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -148,40 +154,58 @@ def poll_path(origin: str, job: Job) -> str | None:
     return f"/api/jobs/{quote(job.id, safe='')}" if job.id else None
 
 
+def look_at(client: Client, job: Job) -> Job:
+    """The job as it is now; forgotten where there is nothing to poll, or the API does not know it any more."""
+    path = poll_path(client.origin, job)
+    if path is None:
+        return replace(job, status=FORGOTTEN)
+    try:
+        answer = client.get(path, is_poll=True)
+    except HostUpError as error:
+        if error.problem.status == 404:
+            return replace(job, status=FORGOTTEN)
+        error.msg += f" {job.label} goes on at HostUp; it was {job.status} when it was last heard of."
+        raise
+    return replace(parse_job(answer.body, job) or replace(job, status="unknown"), poll_again=answer.retry_after)
+
+
 def wait_for(client: Client, job: Job, report: Reporter) -> Job:
     """Poll until the job has completed, or is forgotten: then only a re-read can tell.
 
     Raises HostUpError when the job has failed, with the API's words, and when the client's deadline has passed.
     """
     started = time.monotonic()
-    path = poll_path(client.origin, job)
-    pause: float | None = None
     report(job, 0.0)
     while not job.finished:
-        if path is None:
-            return replace(job, status=FORGOTTEN)
         left = client.deadline.left()
         if left <= 0:
             raise _timed_out(client, job)
-        if pause is None:
-            pause = poll_delay(time.monotonic() - started, job.progress)
+        pause = poll_delay(time.monotonic() - started, job.progress) if job.poll_again is None else job.poll_again
         time.sleep(min(max(pause, SHORTEST_PAUSE) * random.uniform(1.0, 1.0 + POLL_JITTER), left))
-        try:
-            answer = client.get(path)
-        except HostUpError as error:
-            if error.problem.status == 404:
-                return replace(job, status=FORGOTTEN)
-            error.msg += f" {job.label} goes on at HostUp; it was {job.status} when it was last heard of."
-            raise
-        job = parse_job(answer.body, job) or replace(job, status="unknown")
-        pause = answer.retry_after
+        job = look_at(client, job)
         report(job, time.monotonic() - started)
     if job.status == FAILED:
         raise HostUpError(
             f"{job.label} failed: {job.reason or 'the API gives no reason'}",
-            Problem(title="job failed", detail=job.reason, path=path),
+            Problem(title="job failed", detail=job.reason, path=poll_path(client.origin, job)),
         )
     return job
+
+
+def progress_lines(subject: str, say: t.Callable[[str], None]) -> Reporter:
+    """A reporter that says a line at the start, then one per ten points or half a minute."""
+    shown: tuple[float, float] | None = None
+
+    def report(job: Job, elapsed: float) -> None:
+        nonlocal shown
+        points = job.progress or 0.0
+        if shown and points - shown[0] < LINE_POINTS and elapsed - shown[1] < LINE_SECONDS:
+            return
+        shown = (points, elapsed)
+        state = job.status if job.progress is None else f"{points:.0f} %"
+        say(f"{subject}: {state}, {elapsed:.0f} s")
+
+    return report
 
 
 def _timed_out(client: Client, job: Job) -> HostUpError:

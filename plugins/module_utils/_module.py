@@ -15,7 +15,7 @@ def run_as_module(task: Task) -> None:
     """Validate, run without progress lines, and exit."""
     module = AnsibleModule(**task.spec, supports_check_mode=True)
     module.no_log_values.update(secrets_of(module.params))
-    result = task.run(module.params, module.check_mode, lambda *_progress: None)
+    result = task.run(module.params, module.check_mode, lambda _line: None)
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

@@ -38,3 +38,6 @@ VPS: dict[str, dict[str, t.Any]] = {
     "vps_ip": {"type": "str"},
 }
 ONE_VPS = ("vps_id", "vps_name", "vps_ip")
+
+FLEET: dict[str, dict[str, t.Any]] = {"vps_ids": {"type": "list", "elements": "str"}}
+ANY_VPS = (*ONE_VPS, "vps_ids")

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 
 from ansible.module_utils.common.parameters import remove_values, sanitize_keys
@@ -16,22 +17,18 @@ from ansible_collections.hostup.cloud.plugins.module_utils import _iso, _options
 from ansible_collections.hostup.cloud.plugins.module_utils._client import (
     Client,
     Connection,
-    Deadline,
     resolve_redirects,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import (
-    Applier,
-    DownloadReporter,
-    Progress,
-    read_media,
-)
-from ansible_collections.hostup.cloud.plugins.module_utils._vps import find_vps
+from ansible_collections.hostup.cloud.plugins.module_utils._fleet import Fleet, Rest, Result
+from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import Applier, Progress, read_media
+from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline
+from ansible_collections.hostup.cloud.plugins.module_utils._vps import check_vps_ids, find_vps
 
-INFO_DEADLINE = 600.0  # seconds; bounds the wait for a rate limit where there is no wait_timeout
+INFO_DEADLINE = 3600.0  # seconds; bounds the wait for a rate limit where there is no wait_timeout
 
 Params = t.Mapping[str, t.Any]
-Result = dict[str, t.Any]
+Lines = t.Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,25 +36,51 @@ class Context:
     """How a task is run. ``secrets`` is added to when more of them become known."""
 
     check_mode: bool
-    report: DownloadReporter
     secrets: set[str]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A module's argument spec and its work."""
+    """A module's argument spec and its work.
+
+    ``check`` raises HostUpError for what can be seen to be wrong without the API, and returns the wish.
+    ``nothing`` is the result when nothing is known yet. ``work`` is for one VPS, which it is given by its ID.
+    """
 
     spec: dict[str, t.Any]
-    work: t.Callable[[Params, Context], Result]
+    check: t.Callable[[Params], t.Any]
+    nothing: Result
+    work: t.Callable[[Client, str, Params, t.Any, Context], Result | Rest]
 
-    def run(self, params: Params, check_mode: bool, report: DownloadReporter) -> Result:
-        """The result, or the failed result. No secret is in it, whatever the API has echoed."""
+    def run(self, params: Params, check_mode: bool, say: Lines) -> Result:
+        """The result, or the failed result. No secret is in it, whatever the API has echoed.
+
+        ``say`` is given lines that tell how it goes.
+        """
         secrets = secrets_of(params)
+        warnings: list[str] = []
         try:
-            result = self.work(params, Context(check_mode, report, secrets))
+            result = self._run(params, Context(check_mode, secrets), say, warnings.append)
         except HostUpError as error:
-            result = {"changed": False, **error.as_result()}
+            found: Result = {"results": [], "diff": []} if params["vps_ids"] is not None else self.nothing
+            result = {"changed": False, **found, **error.as_result()}
+        if warnings:
+            result["warnings"] = warnings
         return t.cast(Result, sanitize_keys(remove_values(result, secrets), {params["api_key"]} - {None, ""}))
+
+    def _run(self, params: Params, context: Context, say: Lines, warn: Lines) -> Result:
+        wish = self.check(params)
+        vps_ids = check_vps_ids(params["vps_ids"])
+        deadline = Deadline(params.get("wait_timeout", INFO_DEADLINE))
+        with closing(Client(Connection.from_params(params), deadline, say, warn)) as client:
+
+            def work(vps_id: str) -> Result | Rest:
+                return self.work(client, vps_id, params, wish, context)
+
+            if vps_ids is not None:
+                return Fleet(client, vps_ids, work, self.nothing).run()
+            result = work(find_vps(client, params))
+            return result.go_on() if isinstance(result, Rest) else result
 
 
 def secrets_of(params: Params) -> set[str]:
@@ -69,32 +92,49 @@ def secrets_of(params: Params) -> set[str]:
 # --- hostup_vps_iso --------------------------------------------------------------------------------------------------
 
 
-def _manage_iso(params: Params, context: Context) -> Result:
-    progress = Progress(_iso.Wish(params["state"]))
+def _manage_iso(client: Client, vps_id: str, params: Params, wish: _iso.Wish, context: Context) -> Result | Rest:
+    progress = Progress(wish, vps_id)
+
+    def find_url() -> str:
+        if not params["resolve_redirects"]:
+            return str(wish.url)
+        url = resolve_redirects(str(wish.url), min(params["api_timeout"], client.deadline.left()))
+        context.secrets.update(_url.url_secrets(url, wish.name))
+        return url
+
+    with _telling(progress):
+        progress.read_at = time.time()
+        before = progress.before = progress.media = read_media(client, vps_id)
+        plan = _iso.make_plan(before, wish)
+        if context.check_mode:
+            if any(step.action == _iso.DOWNLOAD for step in plan):
+                find_url()  # to foresee that it leads nowhere
+            progress.media = _iso.project(before, plan, wish)
+            progress.actions = [step.action for step in plan]
+            return _iso_result(progress)
+        applier = Applier(client, vps_id, wish, find_url, progress)
+        deletes = tuple(step for step in plan if step.action == _iso.DELETE)
+        applier.apply(plan[: len(plan) - len(deletes)])
+        if not deletes:
+            return _iso_result(progress)
+
+    def delete() -> Result:
+        """Comes after the unmounts on all VPSs: the API refuses to delete what is mounted."""
+        with _telling(progress):
+            applier.apply(deletes, look_first=params["vps_ids"] is not None)
+        return _iso_result(progress)
+
+    return Rest(_iso_result(progress), delete)
+
+
+@contextmanager
+def _telling(progress: Progress) -> t.Iterator[None]:
+    """Have a failure tell what is known so far."""
     try:
-        progress.wish = _wish(params)
-        with closing(Client(Connection.from_params(params), Deadline(params["wait_timeout"]))) as client:
-            _converge_iso(client, params, context, progress)
+        yield
     except HostUpError as error:
         error.so_far = _iso_result(progress)
         raise
-    return _iso_result(progress)
-
-
-def _converge_iso(client: Client, params: Params, context: Context, progress: Progress) -> None:
-    wish = progress.wish
-    vps_id = progress.vps_id = find_vps(client, params)
-    before = progress.before = progress.media = read_media(client, vps_id)
-    plan = _iso.make_plan(before, wish)
-    url = wish.url
-    if url and params["resolve_redirects"] and any(step.action == _iso.DOWNLOAD for step in plan):
-        url = resolve_redirects(url, min(params["api_timeout"], client.deadline.left()))
-        context.secrets.update(_url.url_secrets(url, wish.name))
-    if context.check_mode:
-        progress.media = _iso.project(before, plan, wish)
-        progress.actions = [step.action for step in plan]
-    else:
-        Applier(client, vps_id, wish, url, context.report, progress).apply(plan)
 
 
 def _refuse_empty(params: Params, *names: str) -> None:
@@ -145,6 +185,7 @@ VPS_ISO = Task(
         "argument_spec": {
             **_options.CONNECTION,
             **_options.VPS,
+            **_options.FLEET,
             "state": {"type": "str", "default": "present", "choices": ["present", "mounted", "unmounted", "absent"]},
             "name": {"type": "str", "aliases": ["filename"]},
             "iso_id": {"type": "str"},
@@ -157,12 +198,14 @@ VPS_ISO = Task(
             "wait": {"type": "bool", "default": True},
             "wait_timeout": {"type": "int", "default": 3600},
         },
-        "mutually_exclusive": [_options.ONE_VPS, ("name", "iso_id"), ("url", "iso_id")],
-        "required_one_of": [_options.ONE_VPS],
+        "mutually_exclusive": [_options.ANY_VPS, ("name", "iso_id"), ("url", "iso_id")],
+        "required_one_of": [_options.ANY_VPS],
         "required_if": [
             ("state", state, ("name", "iso_id", "url"), True) for state in ("present", "mounted", "absent")
         ],
     },
+    check=_wish,
+    nothing=_iso_result(Progress(_iso.Wish("present"))),
     work=_manage_iso,
 )
 
@@ -170,11 +213,8 @@ VPS_ISO = Task(
 # --- hostup_vps_iso_info ---------------------------------------------------------------------------------------------
 
 
-def _show_iso(params: Params, _context: Context) -> Result:
-    _refuse_empty(params, "name", "iso_id")
-    with closing(Client(Connection.from_params(params), Deadline(INFO_DEADLINE))) as client:
-        vps_id = find_vps(client, params)
-        media = read_media(client, vps_id)
+def _show_iso(client: Client, vps_id: str, params: Params, _wish: None, _context: Context) -> Result:
+    media = read_media(client, vps_id)
     available, mounted = list(media.available), list(media.mounted)
     if params["name"] is not None or params["iso_id"] is not None:
         available = _iso.matching_isos(media, params["name"], params["iso_id"])
@@ -196,11 +236,14 @@ VPS_ISO_INFO = Task(
         "argument_spec": {
             **_options.CONNECTION,
             **_options.VPS,
+            **_options.FLEET,
             "name": {"type": "str", "aliases": ["filename"]},
             "iso_id": {"type": "str"},
         },
-        "mutually_exclusive": [_options.ONE_VPS, ("name", "iso_id")],
-        "required_one_of": [_options.ONE_VPS],
+        "mutually_exclusive": [_options.ANY_VPS, ("name", "iso_id")],
+        "required_one_of": [_options.ANY_VPS],
     },
+    check=lambda params: _refuse_empty(params, "name", "iso_id"),
+    nothing={"changed": False, "vps_id": None},
     work=_show_iso,
 )

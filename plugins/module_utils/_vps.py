@@ -22,6 +22,16 @@ def vps_path(vps_id: str) -> str:
     return f"{VPS_PATH}/{quote(vps_id, safe='')}"
 
 
+def check_vps_ids(vps_ids: list[str] | None) -> list[str] | None:
+    """The IDs of a fleet, each once; ``None`` where one VPS is selected. Raises HostUpError for one that is empty."""
+    if vps_ids is None:
+        return None
+    for number, vps_id in enumerate(vps_ids):
+        if not vps_id.strip():
+            raise HostUpError(f"vps_ids[{number}] is empty: expected the ID of a VPS, such as vps_01hxa3b4c5d6.")
+    return list(dict.fromkeys(vps_ids))
+
+
 def find_vps(client: Client, params: t.Mapping[str, t.Any]) -> str:
     """The ID of the selected VPS. An ID costs no request, a name or an address one filtered list.
 

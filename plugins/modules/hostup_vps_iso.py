@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - hostup.cloud.connection
   - hostup.cloud.vps
+  - hostup.cloud.vps.fleet
   - hostup.cloud.attributes
   - hostup.cloud.attributes.action_group
 attributes:
@@ -104,7 +105,8 @@ options:
     default: true
   wait_timeout:
     description:
-      - Seconds that the whole task may take. A job that is not finished by then goes on at HostUp.
+      - Seconds that the whole task may take. A job that is not finished by then goes on at HostUp,
+        and the next task that wants the same file takes it up.
     type: int
     default: 3600
 seealso:
@@ -112,6 +114,8 @@ seealso:
 notes:
   - A VPS boots from a mounted ISO only if the boot order has the drive before the disk (see RV(boot_order)),
     and only after a restart that this module never does.
+  - Of all tasks of a user that want the same file at the same time, one downloads it, and the others wait for it.
+    Only the one that ordered the download has V(download) in RV(actions); in check mode each of them has.
   - While a download runs, progress lines are shown. To see them live where the output is not a terminal, set
     E(PYTHONUNBUFFERED=1). There are none when it runs as a module.
 """
@@ -143,6 +147,22 @@ EXAMPLES = r"""
         name: rescue.iso
         device: ide2
         on_conflict: fail
+
+- name: Mount it on all of them with one task, which is quicker where there are many
+  hosts: reinstall_me
+  gather_facts: false
+  tasks:
+    - name: Mount the rescue system everywhere
+      hostup.cloud.hostup_vps_iso:
+        vps_ids: "{{ ansible_play_hosts_all | map('extract', hostvars, 'hostup_vps_id') }}"
+        state: mounted
+        name: rescue.iso
+      run_once: true
+      register: fleet
+
+    - name: Show what was done for this one
+      ansible.builtin.debug:
+        msg: "{{ fleet.results | selectattr('vps_id', 'eq', hostup_vps_id) | first }}"
 
 - name: Empty all drives, whatever is in them, and keep them for the next time
   hostup.cloud.hostup_vps_iso:
@@ -179,12 +199,12 @@ EXAMPLES = r"""
 RETURN = r"""
 vps_id:
   description: The VPS's ID. Null when it was not found.
-  returned: always
+  returned: for a single VPS
   type: str
   sample: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
 iso:
   description: The ISO in the library, null if it is not there. In check mode, as it would be.
-  returned: always
+  returned: for a single VPS
   type: dict
   contains:
     id:
@@ -210,12 +230,12 @@ iso:
     format: iso
 device:
   description: The drive of the VPS that holds the ISO, null if none does.
-  returned: always
+  returned: for a single VPS
   type: str
   sample: ide2
 mounts:
   description: Everything that is mounted on the VPS.
-  returned: always
+  returned: for a single VPS
   type: list
   elements: dict
   contains:
@@ -234,13 +254,13 @@ mounts:
       is_cloud_init: false
 boot_order:
   description: The devices in the order in which the VPS tries to boot from them, null if the API does not tell.
-  returned: always
+  returned: for a single VPS
   type: list
   elements: str
   sample: [scsi0, ide2]
 job:
   description: The last job that the task saw, null if there was none.
-  returned: always
+  returned: for a single VPS
   type: dict
   contains:
     id:
@@ -264,12 +284,14 @@ actions:
     - V(download), V(unmount), V(mount), V(attach_drive) and V(delete) are possible.
     - Whether a slot without a drive can be mounted on, and whether a drive goes when its ISO is unmounted, is up to
       HostUp. Where it turns out that a drive has to be attached, V(attach_drive) was not foreseen in check mode.
-  returned: always
+  returned: for a single VPS
   type: list
   elements: str
   sample: [download, mount]
 diff:
-  description: The library and the drives before and after. Empty when the state was never read.
+  description:
+    - The library and the drives before and after. Empty when the state was never read.
+    - With O(vps_ids), a list with one for each VPS that differs.
   returned: always
   type: dict
   sample:
@@ -279,8 +301,27 @@ diff:
     after:
       in_library: true
       drives: ["ide2: ubuntu-24.04-live-server-amd64.iso"]
+results:
+  description:
+    - One entry for each VPS, in the order of O(vps_ids), with the same keys as the result for a single VPS.
+      An ID that is given twice has one entry.
+    - In addition, C(failed) tells whether this VPS failed, and C(msg) why; it is empty if it did not.
+  returned: with O(vps_ids)
+  type: list
+  elements: dict
+  sample:
+    - vps_id: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+      changed: true
+      failed: false
+      msg: ""
+    - vps_id: vps_01hxb4c5d6e7f8g9h0j1k2m3n4
+      changed: false
+      failed: true
+      msg: "GET /api/v2/vps/vps_01hxb4c5d6e7f8g9h0j1k2m3n4/iso was answered with HTTP 404: Not found."
 error:
-  description: The fields of the failure. Those that do not apply are null.
+  description:
+    - The fields of the failure. Those that do not apply are null.
+    - With O(vps_ids), those of the first VPS that failed.
   returned: on failure
   type: dict
   contains:

@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - hostup.cloud.connection
   - hostup.cloud.vps
+  - hostup.cloud.vps.fleet
   - hostup.cloud.attributes
   - hostup.cloud.attributes.info
   - hostup.cloud.attributes.action_group
@@ -64,12 +65,12 @@ EXAMPLES = r"""
 RETURN = r"""
 vps_id:
   description: The VPS's ID.
-  returned: success
+  returned: success, for a single VPS
   type: str
   sample: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
 available:
   description: The ISO media that are available to the VPS.
-  returned: success
+  returned: success, for a single VPS
   type: list
   elements: dict
   contains:
@@ -96,7 +97,7 @@ available:
       format: iso
 mounted:
   description: The drives that the API lists as mounted.
-  returned: success
+  returned: success, for a single VPS
   type: list
   elements: dict
   contains:
@@ -119,7 +120,7 @@ mounted:
       is_cloud_init: false
 boot_order:
   description: The boot order, null if the API does not tell.
-  returned: success
+  returned: success, for a single VPS
   type: dict
   contains:
     order:
@@ -145,7 +146,7 @@ boot_order:
         type: cdrom
 available_devices:
   description: The CD/DVD slots of the VPS.
-  returned: success
+  returned: success, for a single VPS
   type: list
   elements: dict
   contains:
@@ -168,7 +169,7 @@ available_devices:
       in_use: false
 actions:
   description: What the API would take now.
-  returned: success
+  returned: success, for a single VPS
   type: dict
   contains:
     can_mount:
@@ -186,6 +187,23 @@ actions:
       allowed: false
       reason: An order is pending.
       code: pending_order
+results:
+  description:
+    - One entry for each VPS, in the order of O(vps_ids), with the same keys as the result for a single VPS.
+      An ID that is given twice has one entry.
+    - In addition, C(failed) tells whether this VPS failed, and C(msg) why; it is empty if it did not.
+  returned: with O(vps_ids)
+  type: list
+  elements: dict
+  sample:
+    - vps_id: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+      changed: true
+      failed: false
+      msg: ""
+    - vps_id: vps_01hxb4c5d6e7f8g9h0j1k2m3n4
+      changed: false
+      failed: true
+      msg: "GET /api/v2/vps/vps_01hxb4c5d6e7f8g9h0j1k2m3n4/iso was answered with HTTP 404: Not found."
 error:
   description: The fields of a failure. See the module M(hostup.cloud.hostup_vps_iso).
   returned: on failure

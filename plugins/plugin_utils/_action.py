@@ -18,20 +18,17 @@ from ansible.utils.display import Display
 from ansible_collections.hostup.cloud.plugins.module_utils import _options
 from ansible_collections.hostup.cloud.plugins.module_utils._client import (
     REQUESTS_IMPORT_ERROR,
+    adapter_with,
     ca_bundle,
-    tls_context,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from ansible_collections.hostup.cloud.plugins.module_utils._jobs import Job
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import Task, secrets_of
 
 if REQUESTS_IMPORT_ERROR is None:
     with contextlib.suppress(HostUpError):  # a wrong CA bundle is told by the task that needs it
-        tls_context(ca_bundle(None), True)  # Ansible loads this file before it forks: every worker inherits the context
+        adapter_with(ca_bundle(None), True)  # Ansible loads this file before it forks: every worker inherits it
 
 ENVIRONMENT_PREFIX = "HOSTUP_"
-LINE_POINTS = 10.0
-LINE_SECONDS = 30.0
 
 display = Display()
 
@@ -40,10 +37,16 @@ class HostUpActionBase(ActionBase):
     """What the actions share; each names its task."""
 
     task: Task
+    _validator: ArgumentSpecValidator
 
     _supports_check_mode = True
     _supports_async = True
     _requires_connection = False
+
+    def __init_subclass__(cls) -> None:
+        """Build the validator once, before Ansible forks."""
+        super().__init_subclass__()
+        cls._validator = ArgumentSpecValidator(**cls.task.spec)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Run the task, or its module when it is asynchronous or delegated to another machine."""
@@ -63,18 +66,17 @@ class HostUpActionBase(ActionBase):
             )
             return result
         with _environment(self._take_environment()):
-            checked = ArgumentSpecValidator(**self.task.spec).validate(args)
+            checked = self._validator.validate(args)
             params = checked.validated_parameters
             secrets = secrets_of(params) | checked._no_log_values
             if checked.error_messages:
-                result.update(failed=True, msg=_explain(checked.error_messages))
+                result.update(failed=True, msg=remove_values(_explain(checked.error_messages), secrets))
             elif self._task.async_val or (is_delegated and not is_local):
                 return self._run_module({**args, **_resolved_connection(params)}, task_vars)
             else:
-                result.update(self.task.run(params, self._task.check_mode, self._reporter(task_vars or {}, secrets)))
-        result["invocation"] = {"module_args": params}
-        # the task masks its own result; this is for the invocation, and for what is wrong with the options
-        return t.cast("dict[str, t.Any]", remove_values(result, secrets))
+                result.update(self.task.run(params, self._task.check_mode, self._say(task_vars or {}, secrets)))
+        result["invocation"] = remove_values({"module_args": params}, secrets)  # the task masks its own result
+        return result
 
     def _take_environment(self) -> dict[str, str]:
         """The task's environment. Our variables are moved out of it, to where they are not shown.
@@ -101,21 +103,15 @@ class HostUpActionBase(ActionBase):
             ),
         )
 
-    def _reporter(self, task_vars: dict[str, t.Any], secrets: set[str]) -> t.Callable[[str, Job, float], None]:
-        """Prints progress lines: at the start, then one per ten points or half a minute. Silent under no_log."""
+    def _say(self, task_vars: dict[str, t.Any], secrets: set[str]) -> t.Callable[[str], None]:
+        """Prints a line that tells how the task goes. Silent under no_log."""
         host = task_vars.get("inventory_hostname", "localhost")
-        shown: tuple[float, float] | None = None
 
-        def report(subject: str, job: Job, elapsed: float) -> None:
-            nonlocal shown
-            points = job.progress or 0.0
-            if shown and points - shown[0] < LINE_POINTS and elapsed - shown[1] < LINE_SECONDS:
-                return
-            shown = (points, elapsed)
-            state = job.status if job.progress is None else f"{points:.0f} %"
-            display.display(remove_values(f"{host}: {subject}: {state}, {elapsed:.0f} s", secrets))
+        def say(line: str) -> None:
+            if not self._task.no_log:
+                display.display(remove_values(f"{host}: {line}", secrets))
 
-        return (lambda *_progress: None) if self._task.no_log else report
+        return say
 
 
 @contextlib.contextmanager

@@ -58,6 +58,7 @@ EFFECTS = [
     Effect("vps_id", "{{ vps_id }}", "vps_other", modules=BOTH, selects_vps=True),
     Effect("vps_name", "{{ vps_name }}", "other", modules=BOTH, selects_vps=True),
     Effect("vps_ip", "{{ vps_ip }}", "192.0.2.200", modules=BOTH, selects_vps=True),
+    Effect("vps_ids", ["{{ vps_id }}"], ["vps_other"], modules=BOTH, selects_vps=True),
     Effect("name", "ubuntu.iso", "other.iso", {"state": "unmounted"}),
     Effect("name", "ubuntu.iso", modules=("hostup_vps_iso_info",)),
     Effect("iso_id", "{{ iso_id }}", "iso_other", {"name": None}, modules=BOTH),

@@ -14,10 +14,19 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from harness import Clock, Site, Web
 
-WAITING = ("_client", "_jobs", "_iso_apply")
+WAITING = ("_client", "_iso_apply", "_jobs", "_library", "_pacing", "_tasks")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where tasks keep what they share, new for each test."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder / "hostup"
 
 
 @pytest.fixture

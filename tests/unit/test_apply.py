@@ -40,7 +40,6 @@ class Run:
     def __init__(self, site: Site, seconds: float = 3600.0, **options: Any) -> None:
         self.client = site.client(seconds, **options)
         self.progress = Progress(Wish("present"))
-        self.reports: list[tuple[str, float | None]] = []
         self.site = site
 
     def __call__(self, wish: Wish, url: str | None = None, meanwhile: Callable[[], None] = lambda: None) -> Progress:
@@ -52,7 +51,7 @@ class Run:
         plan = make_plan(media, wish)
         self.site.calls.clear()
         meanwhile()
-        Applier(self.client, vps_id, wish, url, self._report, self.progress).apply(plan)
+        Applier(self.client, vps_id, wish, lambda: str(url), self.progress).apply(plan)
         return self.progress
 
     def refused(self, wish: Wish, url: str | None = None) -> HostUpError:
@@ -60,9 +59,6 @@ class Run:
         with pytest.raises(HostUpError) as caught:
             self(wish, url)
         return caught.value
-
-    def _report(self, subject: str, job: Any, _elapsed: float) -> None:
-        self.reports.append((subject, job.progress))
 
 
 @pytest.fixture
@@ -125,7 +121,7 @@ def test_download_then_mount_uses_the_id_of_the_reread(site: Site, run: Run, sou
     assert mount.body == {"isoId": iso.id, "device": "ide2"}
     assert progress.actions == ["download", "mount"]
     assert progress.job is not None and progress.job.status == "completed"
-    assert {subject for subject, _job in run.reports} == {"new.iso"}
+    assert {line.partition(":")[0] for line in site.said} == {"new.iso"}
 
 
 def test_replace(site: Site, run: Run) -> None:
@@ -318,7 +314,7 @@ def test_jobs_are_waited_for(site: Site, run: Run, shape: str, wish: Wish, secon
     assert len(progress.actions) == 1 and progress.job is not None
     assert (progress.job.status, writes(site)) == ("completed", 1)
     assert len(site.sent("GET", "/iso$")) == 1
-    assert run.reports == [], "only downloads report their progress"
+    assert site.said == [], "only downloads report their progress"
 
 
 @pytest.mark.parametrize("reason_at", ["error", "message", "progressMessage", "result.error", "data.message"])

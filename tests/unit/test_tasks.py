@@ -24,7 +24,7 @@ def run(site: Site, task: Task = VPS_ISO, check_mode: bool = False, **options: A
     given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 2, "vps_id": site.vps.id, **options}
     checked = ArgumentSpecValidator(**task.spec).validate({k: v for k, v in given.items() if v is not None})
     assert not checked.error_messages
-    return task.run(checked.validated_parameters, check_mode, lambda *_: None)
+    return task.run(checked.validated_parameters, check_mode, site.said.append)
 
 
 def failed(site: Site, **options: Any) -> dict[str, Any]:

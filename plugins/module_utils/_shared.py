@@ -1,0 +1,169 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the tasks of one user share: notes and locks, as files in a private folder.
+
+The folder is ``hostup`` in ``$XDG_CACHE_HOME`` or ``~/.cache``, mode 0700; it may be deleted at any time. A note is a
+file of mode 0600 that holds ``{"version": 1, "note": …}`` and is read and written under its ``flock``, which a process
+lets go of however it ends. Names are hashed, so no key and no file name can be read there.
+
+Nothing here stops a task: what cannot be used safely (a link, somebody else's file, a full disk, a note of another
+version) is left alone. This process then goes on with a note in its memory, and says so once.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import random
+import stat
+import threading
+import time
+import typing as t
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+VERSION = 1
+PATIENCE = 2.0  # seconds for somebody else's read and write of a note, which take a fraction of a millisecond
+LARGEST = 4096  # bytes of a note
+
+T = t.TypeVar("T")
+# from what a note holds, None for nothing, to what it is to hold, and an answer
+Change = t.Callable[[t.Any], tuple[t.Any, T]]
+
+_one_thread = threading.RLock()
+_memory: dict[str, t.Any] = {}  # the notes of this process, where files cannot be used
+_held: set[str] = set()
+
+
+def name_of(kind: str, *parts: str) -> str:
+    """The file name of what is shared by those who have these parts in common."""
+    return f"{kind}-{hashlib.sha256(chr(0).join(parts).encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def private_folder() -> Path:
+    """The folder, made if need be. Raises OSError when it is not ours alone."""
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    folder = Path(base if base.startswith("/") else Path("~/.cache").expanduser(), "hostup")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.ENOTDIR, "it is a link", str(folder))
+    if status.st_uid != os.geteuid():
+        raise OSError(errno.EPERM, "it belongs to somebody else", str(folder))
+    if stat.S_IMODE(status.st_mode) != 0o700:
+        folder.chmod(0o700)
+    return folder
+
+
+class Shared:
+    """The notes and locks. ``warn`` is told once, and only when they cannot be shared."""
+
+    def __init__(self, warn: t.Callable[[str], None]) -> None:
+        self._warn: t.Callable[[str], None] | None = warn
+        self._folder: Path | None = None
+        try:
+            self._folder = private_folder()
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+            self._complain(error)
+
+    def change(self, name: str, work: Change[T]) -> T:
+        """Change a note while nobody else can. ``work`` may be called twice. What has not changed is not written."""
+        with _one_thread:
+            if self._folder and name not in _memory:
+                try:
+                    with _locked(self._folder / name) as descriptor:
+                        before = _read(descriptor)
+                        after, answer = work(before)
+                        if after != before:
+                            _write(descriptor, after)
+                        return answer
+                except OSError as error:
+                    self._complain(error)
+            _memory[name], answer = work(_memory.get(name))
+            return answer
+
+    def read(self, name: str) -> t.Any:
+        """What a note holds, ``None`` for nothing."""
+        return self.change(name, lambda note: (note, note))
+
+    def try_to_hold(self, name: str) -> t.Callable[[], None] | None:
+        """Take a lock, for as long as it takes. Returns what lets go of it, ``None`` while somebody else has it."""
+        if self._folder:
+            try:
+                descriptor = _open(self._folder / f"{name}.lock")
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    os.close(descriptor)
+                    if error.errno in (errno.EAGAIN, errno.EACCES):
+                        return None
+                    raise
+                return lambda: os.close(descriptor)
+            except OSError as error:
+                self._complain(error)
+        with _one_thread:
+            if name in _held:
+                return None
+            _held.add(name)
+        return lambda: _held.discard(name)
+
+    def _complain(self, error: Exception) -> None:
+        if self._warn:
+            where = error.filename if isinstance(error, OSError) and error.filename else "a private folder"
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            self._warn(
+                f"Tasks cannot share the API's rate limit and their downloads, for {where} cannot be used: {why}. "
+                "They go on without."
+            )
+        self._warn = None
+
+
+def _open(path: Path) -> int:
+    """Open a file of ours alone. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EPERM, "it is not a file of ours", str(path))
+
+
+@contextmanager
+def _locked(path: Path) -> t.Iterator[int]:
+    """Open a note and lock it. Raises OSError, also when somebody does not let go of it."""
+    descriptor = _open(path)
+    give_up = time.monotonic() + PATIENCE
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise OSError(errno.EAGAIN, "somebody keeps it locked", str(path)) from None
+                time.sleep(random.uniform(0.0005, 0.005))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int) -> t.Any:
+    """What a note holds; ``None`` for what cannot be read. Raises OSError for another version, which is left alone."""
+    document = None
+    with suppress(ValueError, RecursionError):
+        document = json.loads(os.pread(descriptor, LARGEST, 0) or b"null")
+    if not isinstance(document, dict) or "version" not in document:
+        return None
+    if document["version"] != VERSION:
+        raise OSError(errno.EINVAL, "another version of this collection has written to it")
+    return document.get("note")
+
+
+def _write(descriptor: int, note: t.Any) -> None:
+    content = json.dumps({"version": VERSION, "note": note}).encode()
+    os.ftruncate(descriptor, os.pwrite(descriptor, content, 0))

@@ -1,0 +1,640 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One download per file and owner: who orders it, who waits, and who takes over."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.hostup.cloud.plugins.module_utils import _shared
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._iso import Wish, make_plan
+from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import Applier, Progress, read_media
+from ansible_collections.hostup.cloud.plugins.module_utils._library import (
+    JOB_MEMORY,
+    LOOK_AGAIN,
+    MOST_FRUITLESS,
+    Past,
+    parse_past,
+    turn_to_download,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared, name_of
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_ISO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from emulator.jobs import Job
+    from harness import Site, Web
+
+NAME = "new.iso"
+STARTS, WAITS = f"{NAME}: ", "waiting for"  # how lines begin
+URL = "http://127.0.0.1:9/new.iso"
+OTHER_URL = "http://127.0.0.1:9/other/new.iso"
+LIBRARY_WORDS = ("new.iso", "127.0.0.1", "/other", "secret-key-of-ann")
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> Iterator[None]:
+    """What one test has left in memory is not for the next."""
+    _shared._memory.clear()
+    _shared._held.clear()
+    yield
+    _shared._memory.clear()
+    _shared._held.clear()
+
+
+@pytest.fixture
+def site(site: Site) -> Site:
+    """Downloads go on until a test ends them."""
+    site.switches.job.hangs, site.switches.second_download = True, "again"
+    return site
+
+
+class Uncounted(list[float]):
+    """The waits of many threads, of which none waits without end."""
+
+    def append(self, _wait: float) -> None:
+        """Forget it."""
+
+
+class Run:
+    """One task that wants the file: a client and a library that was read."""
+
+    def __init__(self, site: Site, url: str = URL, seconds: float = 3600.0, wait: bool = True, **options: Any) -> None:
+        self.site, self.url = site, url
+        self.client = site.client(seconds, **options)
+        wish = Wish("present", name=NAME, url=url, wait=wait)
+        self.progress = Progress(wish, site.vps.id, read_at=site.clock.time())
+        self.progress.before = self.progress.media = read_media(self.client, site.vps.id)
+        self.plan = make_plan(self.progress.media, wish)
+        self.asked_for_url = 0
+        site.clock.now += 0.01  # no two things happen at the very same time
+
+    def at_line(self, words: str, do: Callable[[], object]) -> Run:
+        """Do something as soon as the task says a line with these words."""
+
+        before = self.client.say
+
+        def say(line: str) -> None:
+            before(line)
+            if words in line:
+                do()
+
+        self.client.say = say
+        return self
+
+    def go(self) -> Progress:
+        Applier(self.client, self.site.vps.id, self.progress.wish, self._find_url, self.progress).apply(self.plan)
+        return self.progress
+
+    def refused(self) -> HostUpError:
+        with pytest.raises(HostUpError) as caught:
+            self.go()
+        return caught.value
+
+    def _find_url(self) -> str:
+        self.asked_for_url += 1
+        return self.url
+
+
+def orders(site: Site) -> int:
+    return len(site.sent("POST", "from-url"))
+
+
+def polls(site: Site) -> int:
+    return len(site.sent("GET", "/api/jobs/"))
+
+
+def last_job(site: Site) -> Job:
+    return list(site.world.jobs.values())[-1]
+
+
+def finish(site: Site) -> None:
+    """Let the last download that was ordered come to its end."""
+    with site.emulator.lock:
+        site.world.download_done(last_job(site).id, 5_000_000_000)
+
+
+def fail(site: Site) -> None:
+    with site.emulator.lock:
+        site.world.download_failed(last_job(site).id, "no space left")
+
+
+def note_name(site: Site) -> str:
+    return name_of("download", site.emulator.url, site.key, NAME)
+
+
+def noted(site: Site) -> Past:
+    return parse_past(Shared(site.warned.append).read(note_name(site)), site.clock.time())
+
+
+def put_note(site: Site, note: Any) -> None:
+    Shared(site.warned.append).change(note_name(site), lambda _before: (note, None))
+
+
+def hold(site: Site) -> Callable[[], None]:
+    """Be the task that downloads."""
+    let_go = Shared(site.warned.append).try_to_hold(name_of("library", site.emulator.url, site.key, NAME))
+    assert let_go
+    return let_go
+
+
+def timed_out(site: Site, **options: Any) -> Job:
+    """Have a task order the file and give up; return the job that it leaves behind."""
+    error = Run(site, seconds=30, **options).refused()
+    assert error.timed_out and orders(site) == 1
+    site.calls.clear()
+    return last_job(site)
+
+
+# --- waiting for another
+
+
+def test_one_downloads_and_the_other_waits(site: Site) -> None:
+    other_waits = threading.Event()
+    first = Run(site).at_line(STARTS, lambda: other_waits.wait(30))
+    with ThreadPoolExecutor() as pool:
+        going = pool.submit(first.go)
+        while not orders(site):
+            assert not going.done()
+        second = Run(site).at_line(WAITS, lambda: finish(site)).at_line(WAITS, other_waits.set)
+        assert second.go().actions == [] and second.progress.job is None
+        assert going.result(30).actions == ["download"]
+    assert orders(site) == 1 and second.asked_for_url == 0
+    assert [iso.name for iso in second.progress.media.available].count(NAME) == 1
+    assert len([line for line in site.said if line.startswith(WAITS) and NAME in line]) == 1
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_many_threads_of_one_client(site: Site, cache: Path, in_memory: bool) -> None:
+    """As the list form does it; also where no files can be used."""
+    if in_memory:
+        cache.write_bytes(b"")
+    site.clock.waits = Uncounted()
+    run = Run(site, seconds=1e8)
+    since = run.progress.read_at
+    downloads: list[int] = []
+
+    def want(number: int) -> bool:
+        with turn_to_download(run.client, NAME, (URL,), since, wait=True) as turn:
+            if not turn.is_there:
+                downloads.append(number)
+                turn.done()
+            return turn.is_there
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(want, range(30)))
+    assert len(downloads) == 1 and answers.count(False) == 1
+    assert len(site.warned) == in_memory
+
+
+def test_waiting_costs_no_request(site: Site) -> None:
+    let_go = hold(site)
+    run = Run(site, seconds=20)
+    site.calls.clear()
+    assert run.refused().timed_out
+    assert site.calls == []
+    assert all(wait <= LOOK_AGAIN for wait in site.clock.waits)
+    let_go()
+
+
+def test_the_deadline_while_waiting(site: Site) -> None:
+    let_go = hold(site)
+    begin = site.clock.now
+    error = Run(site, seconds=30).refused()
+    assert error.timed_out and error.msg.startswith(f"Could not download {NAME}. Another task is still downloading")
+    assert "after the 30 s of wait_timeout" in error.msg
+    assert orders(site) == 0 and site.clock.now - begin <= 31
+    let_go()
+
+
+def test_who_waits_takes_over_from_one_that_vanishes(site: Site) -> None:
+    """The lock is all that a killed task leaves: nobody has it any more."""
+    let_go = hold(site)
+    site.switches.job.hangs = False
+    site.switches.job.fails = "so that it ends"
+    run = Run(site).at_line(WAITS, let_go)
+    assert "so that it ends" in run.refused().msg
+    assert orders(site) == 1 and run.asked_for_url == 1
+
+
+def test_who_waits_takes_up_the_job_of_one_that_vanishes(site: Site) -> None:
+    timed_out(site)
+    let_go = hold(site)
+    run = Run(site).at_line(WAITS, let_go).at_line(STARTS, lambda: finish(site))
+    assert run.go().actions == []
+    assert orders(site) == 0 and noted(site).done_at > 0
+
+
+def test_a_waiter_believes_only_a_reread(site: Site) -> None:
+    """The note says that it is there, and it has been deleted since: then it is ordered."""
+    let_go = hold(site)
+    run = Run(site, wait=True).at_line(WAITS, lambda: put_note(site, asdict(Past(done_at=site.clock.time() + 0.001))))
+    site.switches.job.hangs, site.switches.job.fails = False, "so that it ends"
+    assert "so that it ends" in run.refused().msg
+    assert orders(site) == 1
+    let_go()
+
+
+def test_others_that_fail_again_and_again(site: Site) -> None:
+    let_go = hold(site)
+    put_note(site, asdict(Past(fruitless=7)))
+    run = Run(site).at_line(WAITS, lambda: put_note(site, asdict(Past(fruitless=7 + MOST_FRUITLESS))))
+    error = run.refused()
+    assert f"{MOST_FRUITLESS} other tasks have failed to download {NAME}" in error.msg and not error.timed_out
+    assert orders(site) == 0
+    let_go()
+
+
+def test_one_that_fails_is_followed_by_another(site: Site) -> None:
+    let_go = hold(site)
+    site.switches.job.hangs, site.switches.job.fails = False, "so that it ends"
+    run = (
+        Run(site)
+        .at_line(WAITS, lambda: put_note(site, asdict(Past(fruitless=MOST_FRUITLESS - 1))))
+        .at_line(WAITS, let_go)
+    )
+    assert "so that it ends" in run.refused().msg
+    assert orders(site) == 1
+
+
+def test_old_failures_are_nothing_to_a_new_task(site: Site) -> None:
+    put_note(site, asdict(Past(fruitless=100)))
+    let_go = hold(site)
+    assert "Another task is still downloading" in Run(site, seconds=5).refused().msg
+    let_go()
+    assert Run(site, wait=False).go().actions == ["download"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/never", URL])
+def test_a_lock_is_for_one_name(site: Site, url: str) -> None:
+    let_go = hold(site)
+    client = site.client(5)
+    with turn_to_download(client, "other.iso", (url,), site.clock.time(), wait=True) as turn:
+        assert not turn.is_there and turn.job is None
+    let_go()
+
+
+def test_a_lock_is_for_one_key(site: Site) -> None:
+    let_go = hold(site)
+    client = site.client(5, api_key=site.world.add_key(site.owner))
+    with turn_to_download(client, NAME, (URL,), site.clock.time(), wait=True) as turn:
+        assert not turn.is_there
+    let_go()
+
+
+def test_the_lock_is_let_go_of_however_it_ends(site: Site) -> None:
+    for exception in (HostUpError("no"), ZeroDivisionError(), KeyboardInterrupt()):
+        with (
+            pytest.raises(type(exception)),
+            turn_to_download(site.client(), NAME, (URL,), site.clock.time(), wait=True),
+        ):
+            raise exception
+    hold(site)()
+
+
+# --- without wait
+
+
+def test_without_wait_the_running_job_is_told(site: Site) -> None:
+    first = Run(site, wait=False).go()
+    assert first.actions == ["download"] and first.job is not None
+    second = Run(site, wait=False).go()
+    assert second.actions == [] and second.job is not None
+    assert (second.job.id, second.job.finished) == (first.job.id, False)
+    assert orders(site) == 1 and site.clock.waits == []
+
+
+def test_without_wait_nobody_waits_for_the_lock_of_a_job(site: Site) -> None:
+    job = timed_out(site)
+    let_go = hold(site)
+    site.clock.waits.clear()
+    progress = Run(site, wait=False).go()
+    assert progress.job is not None and progress.job.id == job.id
+    assert orders(site) == 0 and site.clock.waits == [] and WAITS not in str(site.said)
+    let_go()
+
+
+def test_without_wait_a_job_that_has_ended_is_told(site: Site) -> None:
+    Run(site, wait=False).go()
+    run = Run(site, wait=False)
+    finish(site)
+    progress = run.go()
+    assert progress.actions == [] and progress.job is not None and progress.job.status == "completed"
+    assert orders(site) == 1
+
+
+# --- jobs left behind
+
+
+def test_a_timeout_keeps_the_job_and_says_so(site: Site) -> None:
+    run = Run(site, seconds=30)
+    error = run.refused()
+    assert error.timed_out and error.msg.endswith("The next run takes it up where it is then.")
+    assert run.progress.actions == ["download"]
+    past = noted(site)
+    assert past.job_id == last_job(site).id and past.done_at == 0
+    assert past.poll_url == f"/api/jobs/{past.job_id}"
+
+
+@pytest.mark.parametrize("poll_url", ["relative", "absolute", "foreign", "missing"])
+def test_a_job_is_taken_up(site: Site, poll_url: str) -> None:
+    site.switches.poll_url = poll_url
+    job = timed_out(site)
+    run = Run(site).at_line(STARTS, lambda: finish(site))
+    progress = run.go()
+    assert progress.actions == [] and progress.job is not None
+    assert (progress.job.id, progress.job.status) == (job.id, "completed")
+    assert orders(site) == 0 and polls(site) > 0
+    assert noted(site).job_id is None and noted(site).done_at > 0
+
+
+def test_a_job_is_taken_up_again_and_again(site: Site) -> None:
+    timed_out(site)
+    for _time in range(3):
+        error = Run(site, seconds=30).refused()
+        assert error.timed_out and "The next run takes it up" in error.msg
+    assert orders(site) == 0
+    assert Run(site).at_line(STARTS, lambda: finish(site)).go().actions == []
+
+
+@pytest.mark.parametrize(("age", "ordered"), [(JOB_MEMORY - 60, 0), (JOB_MEMORY + 1, 1)])
+def test_an_old_job_is_not_taken_up(site: Site, age: float, ordered: int) -> None:
+    timed_out(site)
+    site.clock.now += age
+    Run(site, wait=False).go()
+    assert orders(site) == ordered
+    assert polls(site) == 1 - ordered
+
+
+def test_a_job_of_another_source_is_not_taken_up(site: Site) -> None:
+    job = timed_out(site)
+    progress = Run(site, url=OTHER_URL, wait=False).go()
+    assert progress.job is not None and progress.job.id != job.id
+    assert orders(site) == 1 and polls(site) == 0
+
+
+def test_another_compression_is_another_source(site: Site) -> None:
+    timed_out(site)
+    run = Run(site, wait=False)
+    run.progress.wish = Wish("present", name=NAME, url=URL, decompress="gzip", wait=False)
+    run.go()
+    assert orders(site) == 1
+
+
+def forget(site: Site) -> None:
+    last_job(site).faults.forgotten = True
+
+
+def complete_and_delete(site: Site) -> None:
+    finish(site)
+    site.owner.library.clear()
+
+
+@pytest.mark.parametrize("meanwhile", [forget, fail, complete_and_delete])
+def test_a_job_that_leads_nowhere_is_ordered_anew(site: Site, meanwhile: Callable[[Site], None]) -> None:
+    job = timed_out(site)
+    meanwhile(site)
+    progress = Run(site, wait=False).go()
+    assert progress.actions == ["download"] and progress.job is not None
+    assert progress.job.id != job.id and orders(site) == 1
+    assert noted(site).job_id == progress.job.id
+    assert last_job(site).id == progress.job.id
+
+
+def finish_and_forget(site: Site) -> None:
+    finish(site)
+    forget(site)
+
+
+def test_a_job_that_has_failed_since_is_not_looked_for(site: Site) -> None:
+    timed_out(site)
+    fail(site)
+    site.clock.waits.clear()
+    Run(site, wait=False).go()
+    assert site.clock.waits == [] and (polls(site), orders(site)) == (1, 1)
+
+
+@pytest.mark.parametrize("meanwhile", [finish, finish_and_forget])
+def test_a_job_that_has_led_to_the_file_is_enough(site: Site, meanwhile: Callable[[Site], None]) -> None:
+    """It ends after the read, and before it is looked at."""
+    timed_out(site)
+    run = Run(site)
+    meanwhile(site)
+    assert run.go().actions == [] and orders(site) == 0
+    assert noted(site).job_id is None
+
+
+def test_a_job_that_is_forgotten_before_stale_reads_show_the_file(site: Site) -> None:
+    timed_out(site)
+    run = Run(site)
+    site.switches.stale_reads = 3
+    finish_and_forget(site)
+    assert run.go().actions == [] and orders(site) == 0
+
+
+def test_a_job_that_is_taken_up_and_fails(site: Site) -> None:
+    timed_out(site)
+    run = Run(site).at_line(STARTS, lambda: fail(site))
+    error = run.refused()
+    assert error.msg.endswith("failed: no space left")
+    assert run.progress.actions == [] and orders(site) == 0
+    assert noted(site) == Past(fruitless=1)
+
+
+def test_a_failure_clears_the_job(site: Site) -> None:
+    assert "no space left" in Run(site).at_line(STARTS, lambda: fail(site)).refused().msg
+    assert noted(site) == Past(fruitless=1)
+    site.calls.clear()
+    assert Run(site, wait=False).go().actions == ["download"]
+    assert polls(site) == 0
+
+
+def test_failures_are_counted_until_one_succeeds(site: Site) -> None:
+    for _time in range(2):
+        Run(site).at_line(STARTS, lambda: fail(site)).refused()
+    assert noted(site).fruitless == 2
+    Run(site).at_line(STARTS, lambda: finish(site)).go()
+    assert noted(site).fruitless == 0
+
+
+def test_a_download_of_unknown_outcome_is_no_job(site: Site) -> None:
+    site.fault("dropped", "POST", "from-url", times=None)
+    error = Run(site).refused()
+    assert error.outcome_unknown and "may still be running" in error.msg
+    assert noted(site).job_id is None
+
+
+def test_a_refused_order_is_noted_as_nothing(site: Site) -> None:
+    site.fault("problem", "POST", "from-url", status=403)
+    error = Run(site).refused()
+    assert error.problem.status == 403 and "next run" not in error.msg
+    assert noted(site) == Past()
+
+
+def test_a_poll_that_fails_keeps_the_job(site: Site) -> None:
+    timed_out(site)
+    site.fault("problem", "GET", "/api/jobs/", status=403)
+    assert "goes on at HostUp" in Run(site).refused().msg
+    assert orders(site) == 0 and noted(site).job_id == last_job(site).id
+
+
+# --- notes that nobody of us has written
+
+GARBAGE: dict[str, Any] = {
+    "nothing": None,
+    "a list": [1, 2],
+    "a text": "job_1",
+    "an empty one": {},
+    "other names": {"job": "job_1", "at": 5},
+    "other types": {"job_id": 5, "poll_url": [], "source": {}, "ordered_at": "now", "done_at": None, "fruitless": 1.5},
+    "truths": {"ordered_at": True, "done_at": True, "fruitless": True},
+    "a future order": {"job_id": "job_1", "ordered_at": 1_800_003_600},
+    "a future end": {"job_id": "job_1", "done_at": 1_800_003_600, "fruitless": 9},
+    "no number": {"job_id": "job_1", "ordered_at": float("nan")},
+    "no number and a future end": {"job_id": "job_1", "ordered_at": float("nan"), "done_at": 1e300},
+    "endless": {"job_id": "job_1", "ordered_at": float("inf")},
+    "endlessly long ago": {"job_id": "job_1", "ordered_at": float("-inf")},
+    "before all time": {"job_id": "job_1", "ordered_at": -(10**400)},
+    "a large number": {"job_id": "job_1", "done_at": 10**400},
+}
+every_garbage = pytest.mark.parametrize("note", GARBAGE.values(), ids=GARBAGE.keys())
+
+
+@every_garbage
+def test_garbage_counts_for_nothing(note: Any) -> None:
+    assert parse_past(note, 1_800_000_000.0) == Past()
+
+
+@every_garbage
+def test_garbage_stops_nobody(site: Site, note: Any) -> None:
+    put_note(site, note)
+    assert Run(site, wait=False).go().actions == ["download"]
+    assert orders(site) == 1 and polls(site) == 0
+    assert noted(site).job_id == last_job(site).id
+    assert site.warned == []
+
+
+def test_a_note_is_read_as_it_was_written() -> None:
+    past = Past("job_1", "/api/jobs/job_1", 1_800_000_000.5, "ab", 0.0, 2)
+    assert parse_past(json.loads(json.dumps(asdict(past))), 1_800_000_000.0) == past
+
+
+def test_a_clock_that_is_set_back(site: Site) -> None:
+    """A job ordered in the future may be of any age."""
+    timed_out(site)
+    site.clock.jumped = -3600
+    assert noted(site) == Past()
+    Run(site, wait=False).go()
+    assert orders(site) == 1
+
+
+def test_a_clock_that_is_set_back_while_waiting(site: Site) -> None:
+    let_go = hold(site)
+
+    def jump() -> None:
+        site.clock.jumped = -1e6
+
+    begin = site.clock.now
+    assert Run(site, seconds=30).at_line(WAITS, jump).refused().timed_out
+    assert site.clock.now - begin <= 31
+    let_go()
+
+
+def test_a_note_leads_to_no_other_origin(site: Site, web: Web) -> None:
+    timed_out(site)
+    put_note(site, {**asdict(noted(site)), "poll_url": web.add("/jobs", body=b'{"status": "completed"}')})
+    Run(site, wait=False).go()
+    assert web.asked == [] and polls(site) == 1
+
+
+def test_a_note_that_names_somebody_elses_job(site: Site) -> None:
+    timed_out(site)
+    put_note(site, {**asdict(noted(site)), "job_id": "../../v2/vps", "poll_url": None})
+    Run(site, wait=False).go()
+    assert [call.path for call in site.calls.matching("GET", "/api/jobs/")] == ["/api/jobs/..%2F..%2Fv2%2Fvps"]
+    assert orders(site) == 1
+
+
+def test_a_note_of_a_newer_version(site: Site, cache: Path) -> None:
+    Shared(site.warned.append)
+    path = cache / note_name(site)
+    path.write_text('{"version": 2, "note": {}}')
+    assert Run(site, wait=False).go().actions == ["download"]
+    assert path.read_text() == '{"version": 2, "note": {}}'
+    assert len(site.warned) == 1
+
+
+# --- through the task
+
+
+def run_task(site: Site, **options: Any) -> dict[str, Any]:
+    given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 2, "vps_id": site.vps.id, **options}
+    checked = ArgumentSpecValidator(**VPS_ISO.spec).validate({k: v for k, v in given.items() if v is not None})
+    assert not checked.error_messages
+    return VPS_ISO.run(checked.validated_parameters, False, site.said.append)
+
+
+def test_redirects_are_followed_by_the_one_who_orders(site: Site, web: Web) -> None:
+    site.switches.job.hangs = False
+    end = web.add("/mirror/x.iso", body=b"iso")
+    start = web.add("/new.iso", 302, Location="/mirror/x.iso")
+    site.clock.waits = Uncounted()
+    fleet = [site.vps.id, *(site.world.add_vps(site.owner, f"web-{number}").id for number in range(7))]
+    result = run_task(site, vps_id=None, vps_ids=fleet, url=start, resolve_redirects=True, wait_timeout=10**8)
+    assert [one["actions"] for one in result["results"]].count(["download"]) == 1
+    assert [one["iso"]["name"] for one in result["results"]] == [NAME] * 8
+    assert orders(site) == 1 and site.calls.writes()[0].body["url"] == end
+    assert sorted((method, path) for method, path, _headers in web.asked) == [
+        ("GET", "/mirror/x.iso"), ("HEAD", "/mirror/x.iso"), ("HEAD", "/new.iso"),
+    ]  # fmt: skip
+
+
+def test_who_takes_up_a_job_follows_no_redirect(site: Site, web: Web) -> None:
+    web.add("/mirror/x.iso", body=b"iso")
+    start = web.add("/new.iso", 302, Location="/mirror/x.iso")
+    options: dict[str, Any] = {"url": start, "resolve_redirects": True, "wait_timeout": 30}
+    assert run_task(site, **options)["timed_out"] is True
+    asked = len(web.asked)
+    result = run_task(site, **options)
+    assert "The next run takes it up" in result["msg"] and result["changed"] is False
+    assert len(web.asked) == asked and orders(site) == 1
+
+
+def test_results_of_a_download_and_of_its_being_there(site: Site) -> None:
+    first = run_task(site, url=URL, wait=False)
+    second = run_task(site, url=URL, wait=False)
+    assert (first["changed"], first["actions"]) == (True, ["download"])
+    assert (second["changed"], second["actions"], second["job"]["id"]) == (False, [], first["job"]["id"])
+
+
+def test_a_name_that_is_no_unicode(site: Site) -> None:
+    """As one that came from a file system may be: the API says what it thinks of it."""
+    site.fault("problem", "POST", "from-url", status=400, detail="No such name.")
+    assert "No such name" in run_task(site, url=URL, name="\udcff.iso")["msg"]
+
+
+@pytest.mark.parametrize("how", ["done", "timed out", "failed"])
+def test_no_secret_lies_in_the_folder(site: Site, cache: Path, how: str) -> None:
+    url = "http://ann:sesame@127.0.0.1:9/other/new.iso?sig=s3cr3t-t0ken-0123"
+    if how == "failed":
+        site.switches.job.hangs, site.switches.job.fails = False, f"{url} {site.key} {NAME}"
+    run = Run(site, url=url, seconds=30)
+    if how == "done":
+        run.at_line(STARTS, lambda: finish(site)).go()
+    else:
+        run.refused()
+    hold(site)()
+    files = list(cache.iterdir())
+    shown = " ".join([*(path.name for path in files), *(path.read_text() for path in files)])
+    assert len(files) == 3 and all(path.stat().st_mode & 0o777 == 0o600 for path in files)
+    secrets = (*LIBRARY_WORDS, "sesame", "s3cr3t", "ann", site.emulator.url.rpartition(":")[2])
+    assert not [secret for secret in secrets if secret in shown.replace(str(last_job(site).id), "")]
