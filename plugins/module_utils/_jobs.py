@@ -151,7 +151,7 @@ def poll_path(origin: str, job: Job) -> str | None:
             target = urlsplit("")
         if f"{target.scheme}://{target.netloc}" == origin:
             return target.path + (f"?{target.query}" if target.query else "")
-    return f"/api/jobs/{quote(job.id, safe='')}" if job.id else None
+    return f"/api/jobs/{quote(job.id, safe='', errors='replace')}" if job.id else None
 
 
 def look_at(client: Client, job: Job) -> Job:

@@ -28,8 +28,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VERSION = 1
-PATIENCE = 2.0  # seconds for somebody else's read and write of a note, which take a fraction of a millisecond
-LARGEST = 4096  # bytes of a note
+PATIENCE = 10.0  # seconds for somebody else's read and write of a note, which take a fraction of a millisecond
+LARGEST = 65536  # bytes of a note
 
 T = t.TypeVar("T")
 # from what a note holds, None for nothing, to what it is to hold, and an answer
@@ -48,7 +48,9 @@ def name_of(kind: str, *parts: str) -> str:
 def private_folder() -> Path:
     """The folder, made if need be. Raises OSError when it is not ours alone."""
     base = os.environ.get("XDG_CACHE_HOME") or ""
-    folder = Path(base if base.startswith("/") else Path("~/.cache").expanduser(), "hostup")
+    folder = Path(base if base.startswith("/") else Path("~").expanduser() / ".cache", "hostup")
+    if not folder.is_absolute():
+        raise OSError(errno.ENOENT, "HOME is not set", "~/.cache")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
@@ -74,17 +76,18 @@ class Shared:
     def change(self, name: str, work: Change[T]) -> T:
         """Change a note while nobody else can. ``work`` may be called twice. What has not changed is not written."""
         with _one_thread:
+            note = _memory.get(name)
             if self._folder and name not in _memory:
                 try:
                     with _locked(self._folder / name) as descriptor:
-                        before = _read(descriptor)
-                        after, answer = work(before)
-                        if after != before:
-                            _write(descriptor, after)
+                        note = _read(descriptor)
+                        changed, answer = work(note)
+                        if changed != note:
+                            _write(descriptor, changed)
                         return answer
                 except OSError as error:
                     self._complain(error)
-            _memory[name], answer = work(_memory.get(name))
+            _memory[name], answer = work(note)
             return answer
 
     def read(self, name: str) -> t.Any:
@@ -113,14 +116,14 @@ class Shared:
         return lambda: _held.discard(name)
 
     def _complain(self, error: Exception) -> None:
-        if self._warn:
+        warn, self._warn = self._warn, None
+        if warn:
             where = error.filename if isinstance(error, OSError) and error.filename else "a private folder"
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            self._warn(
+            warn(
                 f"Tasks cannot share the API's rate limit and their downloads, for {where} cannot be used: {why}. "
                 "They go on without."
             )
-        self._warn = None
 
 
 def _open(path: Path) -> int:

@@ -221,7 +221,7 @@ UNREADABLE = {
     "a number": b"5",
     "no version": b'{"note": 5}',
     "no note": b'{"version": 1}',
-    "too long": b'{"version": 1, "note": "' + b"x" * 10_000 + b'"}',
+    "too long": b'{"version": 1, "note": "' + b"x" * 100_000 + b'"}',
     "endless digits": b'{"version": 1, "note": ' + b"9" * 4050 + b"x}",
     "too deep": b"[" * 10_000,
 }
