@@ -74,6 +74,12 @@ class Playing:
         lines = self._record.read_text().splitlines() if self._record.exists() else []
         return Run(self._process.returncode, output, [TaskResult(**json.loads(line)) for line in lines])
 
+    def stop(self) -> None:
+        """Clear up, where a test has not come to the end of it."""
+        if self._process.returncode is None:
+            self.kill()
+            self._process.communicate()
+
     def interrupt(self) -> None:
         """Press Ctrl-C: everything in the foreground hears it."""
         os.killpg(self._process.pid, signal.SIGINT)
@@ -107,6 +113,7 @@ class Lab:
         self.vps = self.world.add_vps(self.owner, "web-01", "192.0.2.10")
         self.url = f"{source}/ubuntu.iso"
         self.python = sys.executable
+        self.playing: list[Playing] = []
 
     def start(
         self,
@@ -161,7 +168,8 @@ class Lab:
             text=True,
             start_new_session=True,  # so that all of it can be killed
         )
-        return Playing(process, record)
+        self.playing.append(Playing(process, record))
+        return self.playing[-1]
 
     def play(self, tasks: Sequence[Mapping[str, Any]], **more: Any) -> Run:
         """Run tasks on hosts, as `start` does, to the end."""

@@ -55,6 +55,9 @@ PAGE_SIZE = 100  # the API's largest
 MOST_CONNECTIONS = 32  # kept open, one for each thread of a fleet
 SHORTEST_TIMEOUT = 1.0  # seconds, however near the deadline is
 MAX_HOPS = 10  # redirects of a download URL
+# compiled here, before Ansible forks
+KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
+SECONDS_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)?")
 SCOPES = {"GET": "read:vm", "POST": "write:vm and write:storage", "DELETE": "write:vm and write:storage"}
 
 
@@ -74,7 +77,7 @@ class Connection:
         """Check the connection options. Raises HostUpError, and never quotes the key."""
         if not params["api_key"]:
             raise HostUpError("api_key is required: set the option or the environment variable HOSTUP_API_KEY.")
-        if not re.fullmatch(r"[\x21-\x7e]+", params["api_key"]):
+        if not KEY_PATTERN.fullmatch(params["api_key"]):
             raise HostUpError(
                 "api_key holds a blank, a line break or a character beyond ASCII. "
                 "An API key has none: look for a stray line end where the key comes from."
@@ -399,7 +402,7 @@ def retry_after(headers: t.Mapping[str, str]) -> float | None:
     """
     value = headers.get("Retry-After", "").strip()
     seconds: float | None = None
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+    if SECONDS_PATTERN.fullmatch(value):
         seconds = float(value)
     elif value:
         with contextlib.suppress(ValueError, TypeError):
@@ -420,7 +423,7 @@ def rate_budget(headers: t.Mapping[str, str]) -> Budget | None:
 
 def _number(headers: t.Mapping[str, str], name: str) -> int | None:
     value = headers.get(name, "")
-    return int(value) if re.fullmatch(r"[0-9]{1,9}", value) else None
+    return int(value) if value.isdecimal() and len(value) < 10 else None
 
 
 def _seconds_to_reset(headers: t.Mapping[str, str]) -> float | None:

@@ -15,7 +15,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._client import MOST_C
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 
 MOST_UNANSWERED = 8  # VPSs in a row for which the API gave no answer at all: then it is down
-MOST_NAMED = 5  # failures whose reasons the message quotes
+MOST_REASONS = 5  # that the message quotes, each once with those that have it
 LINE_SHARE = 0.1  # of the VPSs, between two lines that tell the progress …
 LINE_SECONDS = (3.0, 30.0)  # … which come no more and no less often than this
 
@@ -148,10 +148,13 @@ def summary(results: list[Result]) -> Result:
     }
     failed = [one for one in results if one["failed"]]
     if failed:
-        msg = f"{len(failed)} of {len(results)} VPSs failed."
-        msg += "".join(f" {one['vps_id']}: {one['msg']}" for one in failed[:MOST_NAMED])
-        if len(failed) > MOST_NAMED:
-            msg += f" And (see results): {', '.join(str(one['vps_id']) for one in failed[MOST_NAMED:])}."
+        whose: dict[str, list[str]] = {}
+        for one in failed:
+            whose.setdefault(one["msg"], []).append(str(one["vps_id"]))
+        reasons = [f" {', '.join(vps_ids)}: {reason}" for reason, vps_ids in whose.items()]
+        others = [", ".join(vps_ids) for vps_ids in list(whose.values())[MOST_REASONS:]]
+        msg = f"{len(failed)} of {len(results)} VPSs failed." + "".join(reasons[:MOST_REASONS])
+        msg += f" And (see results): {', '.join(others)}." if others else ""
         result.update(failed=True, msg=msg, error=failed[0]["error"])
         if any(one.get("timed_out") for one in failed):
             result["timed_out"] = True

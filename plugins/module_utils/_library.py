@@ -115,8 +115,8 @@ def turn_to_download(
     def check(turn: Turn) -> None:
         if turn.fruitless - first_failures >= MOST_FRUITLESS:
             raise HostUpError(
-                f"{MOST_FRUITLESS} other tasks have failed to download {name} while this one waited for it. "
-                "Their messages say why."
+                f"{MOST_FRUITLESS} downloads of {name} have failed while this one waited for its turn. "
+                "The messages of those that ordered them say why."
             )
 
     turn = look()

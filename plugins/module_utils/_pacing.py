@@ -95,9 +95,10 @@ class Pace:
                     Problem(title="rate limit"),
                     timed_out=True,
                 )
-            if left >= WORTH_TELLING and self._say:
-                self._say(f"waiting {left:.0f} s for the API's rate limit")
-                self._say = None
+            if left >= WORTH_TELLING:
+                say, self._say = self._say, None  # taken first: other threads may come here too
+                if say:
+                    say(f"waiting {left:.0f} s for the API's rate limit")
             time.sleep(min(left, LOOK_AGAIN * random.uniform(1.0, 1.5)))
             if not still_holds(self._change(lambda gate, _now: gate), ticket):
                 return False

@@ -79,8 +79,9 @@ class Shared:
             note = _memory.get(name)
             if self._folder and name not in _memory:
                 try:
-                    with _locked(self._folder / name) as descriptor:
-                        note = _read(descriptor)
+                    path = self._folder / name
+                    with _locked(path) as descriptor:
+                        note = _read(descriptor, path)
                         changed, answer = work(note)
                         if changed != note:
                             _write(descriptor, changed)
@@ -155,7 +156,7 @@ def _locked(path: Path) -> t.Iterator[int]:
         os.close(descriptor)
 
 
-def _read(descriptor: int) -> t.Any:
+def _read(descriptor: int, path: Path) -> t.Any:
     """What a note holds; ``None`` for what cannot be read. Raises OSError for another version, which is left alone."""
     document = None
     with suppress(ValueError, RecursionError):
@@ -163,7 +164,7 @@ def _read(descriptor: int) -> t.Any:
     if not isinstance(document, dict) or "version" not in document:
         return None
     if document["version"] != VERSION:
-        raise OSError(errno.EINVAL, "another version of this collection has written to it")
+        raise OSError(errno.EINVAL, "another version of this collection has written to it", str(path))
     return document.get("note")
 
 

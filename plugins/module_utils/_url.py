@@ -13,6 +13,8 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUp
 
 SUFFIXES = {"gzip": (".gz",), "lzo": (".lzo",), "zstd": (".zst", ".zstd"), "bzip2": (".bz2",)}
 SHORTEST_TOKEN = 12
+NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
+NOT_IN_NAME = re.compile(r"[\x00-\x1f\x7f/\\]")
 
 
 def _split(url: str) -> SplitResult:
@@ -32,7 +34,7 @@ def check_url(url: str) -> None:
         raise HostUpError(f"url is not a URL: {expected}.") from None
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise HostUpError(f"url {mask_url(url)!r} is not an http or https URL: {expected}.")
-    if re.search(r"[\x00-\x20\x7f]", url):
+    if NOT_IN_URL.search(url):
         raise HostUpError(f"url {mask_url(url)!r} holds a blank or a control character: write it percent-encoded.")
 
 
@@ -49,7 +51,7 @@ def file_name(url: str, decompress: str) -> str:
 
 def check_file_name(name: str) -> None:
     """Raise HostUpError unless ``name`` can be a file's name in the library."""
-    if name in ("", ".", "..") or re.search(r"[\x00-\x1f\x7f/\\]", name):
+    if name in ("", ".", "..") or NOT_IN_NAME.search(name):
         raise HostUpError(f"name {name!r} cannot be a file name: expected one without slashes or control characters.")
 
 

@@ -85,7 +85,8 @@ class HostUpActionBase(ActionBase):
         They stay with the task, for with `until` it comes here again.
         """
         computed: dict[str, t.Any] = {}
-        self._compute_environment_string(computed)
+        if any(self._task.environment or []):
+            self._compute_environment_string(computed)
         environment = {name: str(value) for name, value in computed.items()}
         ours = {name: value for name, value in environment.items() if name.startswith(ENVIRONMENT_PREFIX)}
         self._task.environment = [{name: value for name, value in environment.items() if name not in ours}]
@@ -117,13 +118,14 @@ class HostUpActionBase(ActionBase):
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> t.Iterator[None]:
     """Set the task's ``environment``; the worker runs one task for one host."""
-    before = dict(os.environ)
+    before = dict(os.environ) if variables else {}
     os.environ.update(variables)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        if variables:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def _resolved_connection(params: dict[str, t.Any]) -> dict[str, t.Any]:

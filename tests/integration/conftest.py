@@ -61,7 +61,10 @@ def lab(source: str, tmp_path: Path) -> Iterator[Lab]:
     """A fresh world. At the end, its emulator must not have crashed, nor been sent what its contract does not know,
     nor any cloud-init drive been emptied."""
     with Emulator(World()) as emulator:
-        yield Lab(emulator, source, tmp_path)
+        laboratory = Lab(emulator, source, tmp_path)
+        yield laboratory
+        for playing in laboratory.playing:
+            playing.stop()
     assert emulator.crashes == []
     assert [breach for call in emulator.calls if (breach := breach_of_contract(call))] == []
     assert [vps.cloud_init_unmounts for vps in emulator.world.vpses.values() if vps.cloud_init_unmounts] == []

@@ -249,7 +249,7 @@ def test_others_that_fail_again_and_again(site: Site) -> None:
     put_note(site, asdict(Past(fruitless=7)))
     run = Run(site).at_line(WAITS, lambda: put_note(site, asdict(Past(fruitless=7 + MOST_FRUITLESS))))
     error = run.refused()
-    assert f"{MOST_FRUITLESS} other tasks have failed to download {NAME}" in error.msg and not error.timed_out
+    assert f"{MOST_FRUITLESS} downloads of {NAME} have failed" in error.msg and not error.timed_out
     assert orders(site) == 0
     let_go()
 
