@@ -115,9 +115,9 @@ def simulate(
     its start, or when a peer has no tries left. One seed, one outcome.
     """
     fleet = _Fleet(limit or Limit(), latency, random.Random(seed))
-    shares = [_Shared() for _ in range(gates)]
+    shares = [_Shared() for _gate_number in range(gates)]
     starts = iter([start_every * host for host in range(hosts)])
-    waits = [wait for _ in range(requests) for wait in (0.0, *[poll_every] * polls)]
+    waits = [wait for _request in range(requests) for wait in (0.0, *[poll_every] * polls)]
     for worker in range(min(forks, hosts)):
         send = _Retry(fleet, peer) if peer else _Pace(fleet, shares[worker % gates])
         fleet.start(_work(fleet, send, starts, waits, deadline))
@@ -183,7 +183,7 @@ class _Fleet:
         """Go on until there is nothing left to do."""
         while self._agenda:
             entry = heapq.heappop(self._agenda)
-            at, _, worker = entry
+            at, _order, worker = entry
             if self._due[worker] is not entry:
                 continue  # it was woken earlier
             self.now = at

@@ -56,5 +56,5 @@ notes:
   - Tasks of one user that use the same API key share its rate limit. When the API has refused one of them,
     the others wait too, and then take turns. They tell each other through files in C(~/.cache/hostup),
     or in C($XDG_CACHE_HOME/hostup) if that is set, which only the user can read and which hold neither the key nor
-    any name. It may be deleted at any time. Where it cannot be used, there is a warning and tasks go on without.
+    any name. It may be deleted when no task runs. Where it cannot be used, there is a warning and tasks go on without.
 """

@@ -388,7 +388,7 @@ def _advice(method: str, problem: Problem) -> str:
 
 def backoff(tries: int) -> float:
     """Seconds before try number ``tries`` + 2: 0.5, 1, 2, 4, … at most half a minute."""
-    return min(0.5 * 2.0**tries, LONGEST_BACKOFF)
+    return min(0.5 * 2.0 ** min(tries, 10), LONGEST_BACKOFF)
 
 
 def _jittered(seconds: float) -> float:
@@ -407,7 +407,7 @@ def retry_after(headers: t.Mapping[str, str]) -> float | None:
     elif value:
         with contextlib.suppress(ValueError, TypeError):
             seconds = (parsedate_to_datetime(value) - _server_time(headers)).total_seconds()
-    elif headers.get("X-RateLimit-Remaining") == "0":
+    if seconds is None and headers.get("X-RateLimit-Remaining") == "0":
         seconds = _seconds_to_reset(headers)
     return None if seconds is None else min(max(0.0, seconds), LONGEST_PAUSE)
 

@@ -55,7 +55,7 @@ class Fleet:
         # the first one alone: when it is the library that has to change, the others need only look
         for group in (rests[:1], rests[1:]):
             self._in_threads(group, lambda vps_id: self._take(vps_id, self._rests[vps_id].go_on), lines)
-        return summary([self.results[vps_id] for vps_id in self.vps_ids])
+        return summary([self.results[vps_id] for vps_id in self.vps_ids], with_diff="diff" in self.nothing)
 
     def _take(self, vps_id: str, work: t.Callable[[], Result | Rest]) -> None:
         """Work on one, unless there is no hope, and keep its result."""
@@ -105,11 +105,15 @@ class Fleet:
                 crashes.append(crash)
 
         threads = [threading.Thread(target=work, daemon=True) for _vps_id in vps_ids[:MOST_CONNECTIONS]]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.5)  # a join without an end would make Ctrl-C wait for it
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.5)  # a join without an end would make Ctrl-C wait for it
+        except BaseException as interruption:
+            crashes.append(interruption)  # the threads are to take no more
+            raise
         if crashes:
             raise crashes[0]
 
@@ -135,17 +139,18 @@ class _Lines:
         self._say(f"{done} of {self._total} VPSs done{failures}, {now - self._started:.0f} s")
 
 
-def summary(results: list[Result]) -> Result:
+def summary(results: list[Result], *, with_diff: bool) -> Result:
     """The result of the whole task. The message counts and names what failed."""
     result: Result = {
         "changed": any(one["changed"] for one in results),
         "results": results,
-        "diff": [
+    }
+    if with_diff:
+        result["diff"] = [
             {"before_header": one["vps_id"], "after_header": one["vps_id"], **one["diff"]}
             for one in results
             if one.get("diff") and one["diff"]["before"] != one["diff"]["after"]
-        ],
-    }
+        ]
     failed = [one for one in results if one["failed"]]
     if failed:
         whose: dict[str, list[str]] = {}

@@ -348,7 +348,7 @@ def _plan_unmounted(media: Media, wish: Wish) -> Plan:
 
 def drives_to_attach(media: Media, wish: Wish, unmounted: Plan) -> Plan:
     """For ``keep_drive``: the drives to bring back, of those asked for or just emptied, judged by ``media``."""
-    if not wish.keep_drive:
+    if not wish.keep_drive or wish.state != "unmounted":
         return ()
     devices = [wish.device] if wish.device else [step.device for step in unmounted if step.device]
     for device in devices:

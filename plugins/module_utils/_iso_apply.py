@@ -32,6 +32,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso import (
 from ansible_collections.hostup.cloud.plugins.module_utils._jobs import (
     COMPLETED,
     FAILED,
+    FORGOTTEN,
     Job,
     look_at,
     parse_job,
@@ -81,14 +82,14 @@ class Applier:
     find_url: t.Callable[[], str]
     progress: Progress
 
-    def apply(self, plan: Plan, *, look_first: bool = False) -> None:
+    def apply(self, plan: Plan, *, look_first: bool = False, more_follows: bool = False) -> None:
         """Do the steps in order. Raises HostUpError; ``progress`` then tells how far it came.
 
-        ``look_first``: others may have done them since the state was read.
+        ``look_first``: others may have done them since the state was read. ``more_follows``: these are not the last.
         """
         for step in plan:
             if not (look_first and self._shows(step, NOW)):
-                self._perform(step, is_last=step is plan[-1])
+                self._perform(step, is_last=step is plan[-1] and not more_follows)
         for step in drives_to_attach(self.progress.media, self.wish, plan):
             self._perform(step, is_last=True)
 
@@ -110,37 +111,57 @@ class Applier:
 
     def _download(self, step: Step, wait: bool) -> None:
         """Download, unless another task has done so, or has left a job that does."""
-        wish = self.wish
-        source = (str(wish.url), wish.decompress)
-        with turn_to_download(self.client, str(wish.name), source, self.progress.read_at, wait=wait) as turn:
-            if turn.is_there and self._shows(step, CONFIRM_SCHEDULE):
-                return
-            job = self._job_left_behind(step, turn)
-            try:
-                if job is None:
-                    job = parse_job(self._write_once(step).body)
-                    turn.ordered(job)
-                if self._see_through(step, job, wait):
-                    turn.done()
-            except HostUpError as error:
-                self._tell_of_download(error, turn)
-                raise
+        source, wait_for_turn = (str(self.wish.url), self.wish.decompress), wait
+        while True:
+            since = self.progress.read_at
+            with turn_to_download(self.client, str(self.wish.name), source, since, wait=wait_for_turn) as turn:
+                if turn.is_there and self._shows(step, CONFIRM_SCHEDULE):
+                    return
+                job = self._job_left_behind(step, turn)
+                if job or turn.is_ours:
+                    self._order(step, job, turn, wait)
+                    return
+            # what another task has noted is not so any more
+            self.progress.read_at, wait_for_turn = time.time(), True
+
+    def _order(self, step: Step, job: Job | None, turn: Turn, wait: bool) -> None:
+        """Order the download, unless there is a job that does it, and see it through."""
+        try:
+            if job is None:
+                job = parse_job(self._write_once(step).body)
+                turn.ordered(job)
+            if self._see_through(step, job, wait):
+                turn.done()
+        except HostUpError as error:
+            self._tell_of_download(error, turn)
+            raise
 
     def _job_left_behind(self, step: Step, turn: Turn) -> Job | None:
         """The job of a task that was ended before its download, if it still leads to the ISO."""
-        job = look_at(self.client, turn.job) if turn.job else None
-        if job is None or job.status == FAILED or (job.finished and not self._shows(step, CONFIRM_SCHEDULE)):
+        if turn.job is None:
             return None
-        return job
+        try:
+            job = look_at(self.client, turn.job)
+        except HostUpError as error:
+            if error.transient or error.timed_out or error.problem.status == 401:
+                error.msg += " To have it forgotten, delete the folder hostup in ~/.cache or in $XDG_CACHE_HOME."
+                raise
+            job = replace(turn.job, status=FORGOTTEN)  # this answer will not become another one
+        if job.status == FAILED:
+            turn.failed()
+        elif not job.finished or self._shows(step, CONFIRM_SCHEDULE):
+            return job
+        return None
 
     def _tell_of_download(self, error: HostUpError, turn: Turn) -> None:
         """Note a failure, or tell what becomes of a download that goes on."""
         job = self.progress.job
         if job and job.status == FAILED:
             turn.failed()
-        elif job and turn.job and not job.finished:
+        elif job and turn.job and turn.is_kept and not job.finished:
             error.msg += " The next run takes it up where it is then."
         elif error.outcome_unknown or (job and job.status != COMPLETED):
+            turn.failed(for_all=True)
             error.msg += (
                 " The download may still be running. Look for the ISO with hostup_vps_iso_info "
                 "before running this again, or it may be ordered a second time."

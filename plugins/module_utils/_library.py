@@ -10,7 +10,6 @@ task may have left running: whoever comes next takes that job up, instead of ord
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
 import typing as t
@@ -51,18 +50,25 @@ def parse_past(note: object, now: float) -> Past:
     }  # fmt: skip
     values = {name: known[name] for name, kind in kinds.items() if type(known.get(name)) in kind}
     past = Past(**values)
-    return past if all(0.0 <= at <= now + 1.0 for at in (past.ordered_at, past.done_at)) else Past()
+    # a clock that was set back must not lose a job, but nor can it tell that a download is done
+    is_possible = 0.0 <= past.ordered_at <= now + JOB_MEMORY and 0.0 <= past.done_at <= now + 1.0
+    return past if is_possible else Past()
 
 
 class Turn:
     """What a task whose turn it is has to know, and where it says how its download goes.
 
     ``is_there``: somebody has downloaded it since. ``fruitless``: how many downloads in a row have failed.
+    ``is_ours``: nobody else may order now. ``is_kept``: what is noted outlasts this process.
     """
 
-    def __init__(self, past: Past, source: str, since: float, save: t.Callable[[Past], None]) -> None:
+    def __init__(
+        self, past: Past, source: str, since: float, save: t.Callable[[Past], None], *, is_ours: bool, is_kept: bool
+    ) -> None:
         self.is_there = past.done_at > since
         self.fruitless = past.fruitless
+        self.is_ours = is_ours
+        self.is_kept = is_kept
         self._past = past
         self._source = source
         self._save = save
@@ -86,9 +92,9 @@ class Turn:
         """Note that the file is in the library."""
         self._keep(Past(done_at=time.time()))
 
-    def failed(self) -> None:
-        """Note that the job has failed."""
-        self._keep(Past(fruitless=self._past.fruitless + 1))
+    def failed(self, *, for_all: bool = False) -> None:
+        """Note that the job has failed; ``for_all`` when those who wait should not try, either."""
+        self._keep(Past(fruitless=self._past.fruitless + (MOST_FRUITLESS if for_all else 1)))
 
     def _keep(self, past: Past) -> None:
         self._past = past
@@ -106,18 +112,14 @@ def turn_to_download(
     """
     path = (client.origin, client.api_key, name)
     note_name, lock_name = name_of("download", *path), name_of("library", *path)
-    wanted = hashlib.sha256("\0".join(source).encode("utf-8", "surrogatepass")).hexdigest()
+    wanted = name_of("source", *source)
 
-    def look() -> Turn:
+    def save(past: Past) -> None:
+        client.shared.change(note_name, lambda _note: (asdict(past), None))
+
+    def look(*, is_ours: bool = False) -> Turn:
         past = parse_past(client.shared.read(note_name), time.time())
-        return Turn(past, wanted, since, lambda past: client.shared.change(note_name, lambda _: (asdict(past), None)))
-
-    def check(turn: Turn) -> None:
-        if turn.fruitless - first_failures >= MOST_FRUITLESS:
-            raise HostUpError(
-                f"{MOST_FRUITLESS} downloads of {name} have failed while this one waited for its turn. "
-                "The messages of those that ordered them say why."
-            )
+        return Turn(past, wanted, since, save, is_ours=is_ours, is_kept=client.shared.is_kept(note_name))
 
     turn = look()
     first_failures = client.first_failures.setdefault(note_name, turn.fruitless)
@@ -128,7 +130,7 @@ def turn_to_download(
         if turn.is_there or (turn.job and not wait):
             yield turn
             return
-        check(turn)
+        _refuse_hopeless(turn, first_failures, name)
         if client.deadline.left() <= 0:
             raise HostUpError(
                 f"Another task is still downloading {name} after the {client.deadline.seconds:.0f} s of wait_timeout.",
@@ -139,9 +141,17 @@ def turn_to_download(
         if not turn.is_there:
             let_go = client.shared.try_to_hold(lock_name)
     try:
-        turn = look()
+        turn = look(is_ours=True)
         if not turn.job:
-            check(turn)
+            _refuse_hopeless(turn, first_failures, name)
         yield turn
     finally:
         let_go()
+
+
+def _refuse_hopeless(turn: Turn, first_failures: int, name: str) -> None:
+    if turn.fruitless - first_failures >= MOST_FRUITLESS:
+        raise HostUpError(
+            f"Downloads of {name} have failed, or got no answer, while this one waited for its turn. "
+            "The messages of those that ordered them say more."
+        )

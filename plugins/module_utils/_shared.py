@@ -4,9 +4,9 @@
 
 """What the tasks of one user share: notes and locks, as files in a private folder.
 
-The folder is ``hostup`` in ``$XDG_CACHE_HOME`` or ``~/.cache``, mode 0700; it may be deleted at any time. A note is a
-file of mode 0600 that holds ``{"version": 1, "note": …}`` and is read and written under its ``flock``, which a process
-lets go of however it ends. Names are hashed, so no key and no file name can be read there.
+The folder is ``hostup`` in ``$XDG_CACHE_HOME`` or ``~/.cache``, mode 0700. A note is a file of mode 0600 that
+holds ``{"version": 1, "note": …}`` and is read and written under its ``flock``, which a process lets go of however it
+ends. Names are hashed, so no key and no file name can be read there.
 
 Nothing here stops a task: what cannot be used safely (a link, somebody else's file, a full disk, a note of another
 version) is left alone. This process then goes on with a note in its memory, and says so once.
@@ -95,6 +95,10 @@ class Shared:
         """What a note holds, ``None`` for nothing."""
         return self.change(name, lambda note: (note, note))
 
+    def is_kept(self, name: str) -> bool:
+        """Whether a note outlasts this process, as far as is known."""
+        return self._folder is not None and name not in _memory
+
     def try_to_hold(self, name: str) -> t.Callable[[], None] | None:
         """Take a lock, for as long as it takes. Returns what lets go of it, ``None`` while somebody else has it."""
         if self._folder:
@@ -119,7 +123,7 @@ class Shared:
     def _complain(self, error: Exception) -> None:
         warn, self._warn = self._warn, None
         if warn:
-            where = error.filename if isinstance(error, OSError) and error.filename else "a private folder"
+            where = (error.filename if isinstance(error, OSError) else None) or self._folder or "a private folder"
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
             warn(
                 f"Tasks cannot share the API's rate limit and their downloads, for {where} cannot be used: {why}. "

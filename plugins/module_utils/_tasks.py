@@ -20,7 +20,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._client import (
     resolve_redirects,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from ansible_collections.hostup.cloud.plugins.module_utils._fleet import Fleet, Rest, Result
+from ansible_collections.hostup.cloud.plugins.module_utils._fleet import Fleet, Rest, Result, summary
 from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import Applier, Progress, read_media
 from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import check_vps_ids, find_vps
@@ -62,7 +62,7 @@ class Task:
         try:
             result = self._run(params, Context(check_mode, secrets), say, warnings.append)
         except HostUpError as error:
-            found: Result = {"results": [], "diff": []} if params["vps_ids"] is not None else self.nothing
+            found = summary([], with_diff="diff" in self.nothing) if params["vps_ids"] is not None else self.nothing
             result = {"changed": False, **found, **error.as_result()}
         if warnings:
             result["warnings"] = warnings
@@ -114,7 +114,7 @@ def _manage_iso(client: Client, vps_id: str, params: Params, wish: _iso.Wish, co
             return _iso_result(progress)
         applier = Applier(client, vps_id, wish, find_url, progress)
         deletes = tuple(step for step in plan if step.action == _iso.DELETE)
-        applier.apply(plan[: len(plan) - len(deletes)])
+        applier.apply(plan[: len(plan) - len(deletes)], more_follows=bool(deletes))
         if not deletes:
             return _iso_result(progress)
 

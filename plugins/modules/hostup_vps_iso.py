@@ -114,8 +114,9 @@ seealso:
 notes:
   - A VPS boots from a mounted ISO only if the boot order has the drive before the disk (see RV(boot_order)),
     and only after a restart that this module never does.
-  - Of all tasks of a user that want the same file at the same time, one downloads it, and the others wait for it.
-    Only the one that ordered the download has V(download) in RV(actions); in check mode each of them has.
+  - Of all tasks of a user that want the same file with the same API key, one downloads it, and the others wait for it.
+    Only the one that ordered the download has V(download) in RV(actions), as only the one that deleted the ISO has
+    V(delete); in check mode each of them has.
   - While a download runs, progress lines are shown. To see them live where the output is not a terminal, set
     E(PYTHONUNBUFFERED=1). There are none when it runs as a module.
 """

@@ -35,7 +35,7 @@ options:
       - Show only the ISO with this ID, and the drives that hold it.
     type: str
 notes:
-  - Waits up to ten minutes for the API's rate limit.
+  - Waits up to an hour for the API's rate limit.
 seealso:
   - module: hostup.cloud.hostup_vps_iso
 """
@@ -197,7 +197,7 @@ results:
   elements: dict
   sample:
     - vps_id: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
-      changed: true
+      changed: false
       failed: false
       msg: ""
     - vps_id: vps_01hxb4c5d6e7f8g9h0j1k2m3n4
@@ -217,6 +217,11 @@ error:
     request_id: req_01hxa3b4c5d6e7f8g9h0j1k2m3
     method: GET
     path: /api/v2/vps/vps_01hxa3b4c5d6e7f8g9h0j1k2m3/iso
+timed_out:
+  description: That the task gave up waiting for the API's rate limit.
+  returned: when the task ran out of time
+  type: bool
+  sample: true
 """
 
 from ansible_collections.hostup.cloud.plugins.module_utils._module import run_as_module

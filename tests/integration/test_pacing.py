@@ -372,7 +372,7 @@ NOTES = {
 
 def spoil(path: Path, how: str, precious: Path) -> None:
     """Put something else in the place of a shared file."""
-    content, _ = NOTES[how]
+    content, _warnings = NOTES[how]
     if content is not None:
         path.write_text(content)
         return
@@ -409,7 +409,7 @@ def test_odd_notes_stop_nobody(lab: Lab) -> None:
     assert failures(run) == []
     assert actions(run) == {("download", "mount"): len(hosts)}
     told = {hosts[item.host]["how"]: len(warnings_of(item.result)) for item in run.results}
-    assert told == {how: warnings for how, (_, warnings) in NOTES.items()}
+    assert told == {how: warnings for how, (_content, warnings) in NOTES.items()}
     left = [path.read_text() for path in (lab.folder / "caches" / "newer" / "hostup").iterdir()]
     assert left == [NEWER] * 3
     assert precious.read_text() == "precious"

@@ -154,6 +154,26 @@ def test_keep_drive(site: Site, run: Run, removes: bool) -> None:
     assert site.vps.drives["ide2"] == Drive.empty()
 
 
+@pytest.mark.parametrize("state", ["present", "mounted", "absent"])
+def test_keep_drive_is_for_unmounted_only(site: Site, run: Run, state: str) -> None:
+    progress = run(Wish(state, name="ubuntu.iso", device="ide2" if state == "mounted" else "ide3", keep_drive=True))
+    assert "attach_drive" not in progress.actions and site.vps.drives["ide3"] == Drive.slot()
+
+
+def test_absent_waits_for_the_job_of_an_unmount(site: Site, run: Run) -> None:
+    """Also without `wait`, for what is mounted cannot be deleted."""
+    prepare(site, "unmount")
+    body = {"operation": {"status": "pending", "jobId": "job_1", "pollUrl": None}}
+    site.fault("wrong_shape", "POST", "/unmount$", body=body, status=202, commit=True)
+    media = read_media(run.client, site.vps.id)
+    wish = Wish("absent", name="ubuntu.iso", wait=False)
+    unmount, _delete = make_plan(media, wish)
+    site.calls.clear()
+    applier = Applier(run.client, site.vps.id, wish, str, Progress(wish, site.vps.id, media, media))
+    applier.apply((unmount,), more_follows=True)
+    assert len(site.sent("GET", "/api/jobs/")) == 1
+
+
 # --- unknown outcomes
 
 UNKNOWN = {

@@ -43,14 +43,14 @@ PACED = replace(CLOSED, saved=0.0)  # with nothing to make up for
 def tickets(gate: Gate, now: float, number: int) -> tuple[Gate, list[Ticket]]:
     """Take some tickets one after the other."""
     taken = []
-    for _ in range(number):
+    for _time in range(number):
         gate, ticket = take_ticket(gate, now, 0.5)
         taken.append(ticket)
     return gate, taken
 
 
 def succeed(gate: Gate, now: float, times: int, budget: Budget | None = None) -> Gate:
-    for _ in range(times):
+    for _time in range(times):
         gate = went_through(gate, now, now, budget)
     return gate
 
@@ -64,14 +64,14 @@ def test_an_open_gate_lets_everybody_through_at_once_and_is_not_changed() -> Non
 
 def test_nobody_sends_before_the_pause_is_over() -> None:
     assert CLOSED.closed_until == OPEN_AT
-    _, taken = tickets(CLOSED, NOW, 5)
+    _gate, taken = tickets(CLOSED, NOW, 5)
     assert all(ticket.is_valid and ticket.at >= OPEN_AT for ticket in taken)
 
 
 def test_tickets_are_due_in_order_and_a_gap_apart() -> None:
-    _, taken = tickets(PACED, NOW, 10)
+    _gate, taken = tickets(PACED, NOW, 10)
     assert [ticket.at for ticket in taken] == pytest.approx([OPEN_AT + n * FIRST_GAP for n in range(10)])
-    _, taken = tickets(PACED, OPEN_AT + 50.0, 2)  # nobody has waited meanwhile
+    _gate, taken = tickets(PACED, OPEN_AT + 50.0, 2)  # nobody has waited meanwhile
     assert [ticket.at for ticket in taken] == pytest.approx([OPEN_AT + 50.0, OPEN_AT + 50.0 + FIRST_GAP])
 
 
@@ -91,7 +91,7 @@ def test_closing_makes_all_tickets_void() -> None:
     assert all(still_holds(gate, ticket) for ticket in taken)
     gate = close(succeed(gate, OPEN_AT, 1), OPEN_AT + 1.0, OPEN_AT + 0.9, 5.0)
     assert not any(still_holds(gate, ticket) for ticket in taken)
-    _, ticket = take_ticket(gate, OPEN_AT + 1.0, 0.5)
+    _gate, ticket = take_ticket(gate, OPEN_AT + 1.0, 0.5)
     assert ticket.at == gate.closed_until == OPEN_AT + 6.0
 
 
@@ -138,7 +138,7 @@ def test_few_requests_in_a_long_time_do_not_mean_that_no_more_would_have_gone_th
 def test_pauses_grow_while_nothing_goes_through() -> None:
     """Where the API does not tell how long to wait; the gap is not to blame."""
     gate, now, pauses = CLOSED, OPEN_AT, []
-    for _ in range(8):
+    for _time in range(8):
         gate = close(gate, now + 0.1, now, 1.0)
         pauses.append(gate.closed_until - now - 0.1)
         now = gate.closed_until
@@ -177,7 +177,7 @@ def test_a_limit_that_is_raised_is_found_out_soon() -> None:
 
 def test_what_is_not_used_is_forgotten() -> None:
     gate, (ticket,) = tickets(PACED, NOW, 1)
-    remembered, _ = take_ticket(gate, ticket.at + FORGET - 1.0, 0.5)
+    remembered, _any = take_ticket(gate, ticket.at + FORGET - 1.0, 0.5)
     assert remembered.gap == gate.gap
     for spread in (0.0, 1.0):
         forgotten, ticket = take_ticket(gate, gate.next_ticket + FORGET + 1.0, spread)
@@ -187,7 +187,7 @@ def test_what_is_not_used_is_forgotten() -> None:
 @pytest.mark.parametrize("gap", [0.05, FIRST_GAP, 1.0, LONGEST_GAP])
 def test_tickets_of_killed_tasks_delay_others_by_the_horizon_at_most(gap: float) -> None:
     for spread in (0.0, 0.5, 1.0):
-        gate, _ = tickets(replace(PACED, gap=gap), OPEN_AT, 700)  # which nobody uses
+        gate, _ticket = tickets(replace(PACED, gap=gap), OPEN_AT, 700)  # which nobody uses
         assert gate.next_ticket <= OPEN_AT + HORIZON + gap
         now, asked = OPEN_AT, 0
         gate, ticket = take_ticket(gate, now, spread)
@@ -200,7 +200,7 @@ def test_tickets_of_killed_tasks_delay_others_by_the_horizon_at_most(gap: float)
 
 
 def test_polls_give_way_but_not_for_ever() -> None:
-    gate, _ = tickets(PACED, OPEN_AT, 100)  # ten seconds of work
+    gate, _ticket = tickets(PACED, OPEN_AT, 100)  # ten seconds of work
     for spread in (0.0, 1.0):
         after, ticket = take_ticket(gate, OPEN_AT, spread, 0.0)
         assert after == gate and not ticket.is_valid
@@ -208,7 +208,7 @@ def test_polls_give_way_but_not_for_ever() -> None:
     after, ticket = take_ticket(gate, OPEN_AT, 0.5, POLL_PATIENCE)
     assert ticket == Ticket(gate.next_ticket, gate.closed_until)
     assert after.next_ticket > gate.next_ticket
-    _, ticket = take_ticket(PACED, OPEN_AT, 0.5, 0.0)  # nobody else waits
+    _gate, ticket = take_ticket(PACED, OPEN_AT, 0.5, 0.0)  # nobody else waits
     assert ticket == Ticket(OPEN_AT, gate.closed_until)
 
 
@@ -219,18 +219,18 @@ def test_polls_take_a_third_of_what_is_left_of_a_budget() -> None:
         gate, ticket = take_ticket(gate, now, 0.0, 0.0)
         polls += ticket.is_valid
         now = max(now + 0.01, ticket.at)
-        _, other = take_ticket(gate, now, 0.5)
+        _gate, other = take_ticket(gate, now, 0.5)
         assert other == Ticket(now, 0.0)  # real work does not wait
     assert polls == 20
 
 
 def test_the_next_answer_with_an_ample_budget_sets_polls_free() -> None:
     gate = went_through(Gate(), NOW, NOW, Budget(100, 1, 60.0))
-    gate, _ = take_ticket(gate, NOW, 0.5, 0.0)
+    gate, _ticket = take_ticket(gate, NOW, 0.5, 0.0)
     assert gate.next_poll == NOW + LONGEST_GAP
     gate = went_through(gate, NOW + 1.0, NOW + 1.0, Budget(100, 99, 60.0))
     now = gate.next_poll
-    for _ in range(30):
+    for _time in range(30):
         gate, ticket = take_ticket(gate, now, 0.5, 0.0)
         assert ticket == Ticket(now, 0.0)
 
@@ -336,7 +336,7 @@ def test_no_file_makes_anybody_wait_for_long(spread: float, poll_waited: float |
     )
     gate = parse_gate(dump_gate(worst), NOW)
     assert gate == worst
-    _, ticket = take_ticket(gate, NOW, spread, poll_waited)
+    _gate, ticket = take_ticket(gate, NOW, spread, poll_waited)
     assert ticket.at <= NOW + LONGEST_PAUSE + HORIZON
 
 

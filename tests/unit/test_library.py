@@ -235,12 +235,21 @@ def test_who_waits_takes_up_the_job_of_one_that_vanishes(site: Site) -> None:
 
 
 def test_a_waiter_believes_only_a_reread(site: Site) -> None:
-    """The note says that it is there, and it has been deleted since: then it is ordered."""
+    """The note says that it is there, and it has been deleted since: it is ordered, when the lock is free."""
     let_go = hold(site)
-    run = Run(site, wait=True).at_line(WAITS, lambda: put_note(site, asdict(Past(done_at=site.clock.time() + 0.001))))
+    run = Run(site, seconds=60)
+    run.at_line(WAITS, lambda: put_note(site, asdict(Past(done_at=site.clock.time() + 0.001))))
+    assert "still downloading" in run.refused().msg and orders(site) == 0
+    let_go()
     site.switches.job.hangs, site.switches.job.fails = False, "so that it ends"
-    assert "so that it ends" in run.refused().msg
-    assert orders(site) == 1
+    assert "so that it ends" in Run(site).refused().msg and orders(site) == 1
+
+
+def test_a_job_that_has_failed_is_not_followed_by_an_order_beside_the_lock(site: Site) -> None:
+    timed_out(site)
+    fail(site)
+    let_go = hold(site)
+    assert Run(site, seconds=30, wait=False).refused().timed_out and orders(site) == 0
     let_go()
 
 
@@ -249,7 +258,7 @@ def test_others_that_fail_again_and_again(site: Site) -> None:
     put_note(site, asdict(Past(fruitless=7)))
     run = Run(site).at_line(WAITS, lambda: put_note(site, asdict(Past(fruitless=7 + MOST_FRUITLESS))))
     error = run.refused()
-    assert f"{MOST_FRUITLESS} downloads of {NAME} have failed" in error.msg and not error.timed_out
+    assert f"Downloads of {NAME} have failed" in error.msg and not error.timed_out
     assert orders(site) == 0
     let_go()
 
@@ -480,11 +489,45 @@ def test_a_refused_order_is_noted_as_nothing(site: Site) -> None:
     assert noted(site) == Past()
 
 
-def test_a_poll_that_fails_keeps_the_job(site: Site) -> None:
+@pytest.mark.parametrize("fault", [{"kind": "problem", "status": 500}, {"kind": "problem", "status": 401}])
+def test_a_poll_that_may_be_answered_later_keeps_the_job(site: Site, fault: dict[str, Any]) -> None:
     timed_out(site)
-    site.fault("problem", "GET", "/api/jobs/", status=403)
-    assert "goes on at HostUp" in Run(site).refused().msg
+    site.fault(**fault, method="GET", path="/api/jobs/", times=None)
+    error = Run(site).refused()
+    assert "goes on at HostUp" in error.msg and "To have it forgotten" in error.msg
     assert orders(site) == 0 and noted(site).job_id == last_job(site).id
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "problem", "status": status} for status in (400, 403, 404, 410)]
+    + [{"kind": "html", "status": 200}, {"kind": "wrong_shape"}],
+)
+def test_a_job_that_cannot_be_polled_is_ordered_anew(site: Site, fault: dict[str, Any]) -> None:
+    timed_out(site)
+    site.fault(**fault, method="GET", path="/api/jobs/", times=None)
+    Run(site, wait=False).go()
+    assert orders(site) == 1
+
+
+def test_an_order_without_an_answer_is_not_repeated_by_those_who_wait(site: Site) -> None:
+    """It may be under way, and each of them would order it twice."""
+    let_go = hold(site)
+    first, second = Run(site), Run(site).at_line(WAITS, let_go)
+    site.fault("dropped", "POST", "from-url", commit=True, times=None)
+    site.clock.waits = Uncounted()
+    with ThreadPoolExecutor() as pool:
+        going = pool.submit(first.refused)
+        told = [second.refused(), going.result(30)]
+    assert orders(site) == 2, "one task, and its one resend"
+    assert sum("may be ordered a second time" in error.msg for error in told) == 1
+    assert sum("got no answer, while this one waited" in error.msg for error in told) == 1
+
+
+def test_a_job_that_is_only_in_memory_is_not_said_to_be_taken_up(site: Site, cache: Path) -> None:
+    cache.write_bytes(b"")
+    error = Run(site, seconds=30).refused()
+    assert "takes it up" not in error.msg and "may be ordered a second time" in error.msg
 
 
 # --- notes that nobody of us has written
@@ -497,7 +540,7 @@ GARBAGE: dict[str, Any] = {
     "other names": {"job": "job_1", "at": 5},
     "other types": {"job_id": 5, "poll_url": [], "source": {}, "ordered_at": "now", "done_at": None, "fruitless": 1.5},
     "truths": {"ordered_at": True, "done_at": True, "fruitless": True},
-    "a future order": {"job_id": "job_1", "ordered_at": 1_800_003_600},
+    "an order of the far future": {"job_id": "job_1", "ordered_at": 1_800_100_000},
     "a future end": {"job_id": "job_1", "done_at": 1_800_003_600, "fruitless": 9},
     "no number": {"job_id": "job_1", "ordered_at": float("nan")},
     "no number and a future end": {"job_id": "job_1", "ordered_at": float("nan"), "done_at": 1e300},
@@ -529,12 +572,10 @@ def test_a_note_is_read_as_it_was_written() -> None:
 
 
 def test_a_clock_that_is_set_back(site: Site) -> None:
-    """A job ordered in the future may be of any age."""
     timed_out(site)
     site.clock.jumped = -3600
-    assert noted(site) == Past()
     Run(site, wait=False).go()
-    assert orders(site) == 1
+    assert orders(site) == 0 and polls(site) == 1
 
 
 def test_a_clock_that_is_set_back_while_waiting(site: Site) -> None:

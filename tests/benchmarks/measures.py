@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is measured with real plays: one function for each part of the table."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from emulator.switches import Switches
+
+from . import peers
+from .cloud import EVERY_ID, LATENCY, cloud, iso_source, list_task, task
+from .plays import Outcome, Stage
+from .table import Figures, Row, Section, at_most, exactly
+
+MOST_MODULES = 100  # at once: each is two processes
+Plays = Mapping[str, Callable[[], Outcome]]
+
+
+def in_turn(stage: Stage, rounds: int, plays: Plays) -> dict[str, list[Outcome]]:
+    """Do all plays, then all again: what disturbs the machine for a while disturbs every one of them."""
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in plays}
+    for number in range(1, rounds + 1):
+        for name, play in plays.items():
+            outcomes[name].append(play())
+            last = outcomes[name][-1]
+            stage.say(f"  round {number}: {name}: {last.wall:.1f} s, {last.cpu:.1f} s of CPU")
+    return outcomes
+
+
+def _empty(stage: Stage, vps_ids: Sequence[str], forks: int) -> float:
+    """The wall of a play without tasks, the shortest of three: a floor that was disturbed would flatter."""
+    return min(stage.play([], vps_ids, forks=forks).wall for _round in range(3))
+
+
+def ratios(above: Sequence[float], below: Sequence[float]) -> Figures:
+    """One ratio a round."""
+    return Figures([one / other for one, other in zip(above, below, strict=True)])
+
+
+# --- 1. a converged task
+
+
+def cost(stage: Stage) -> Section:
+    """CPU time of one converged task, as a share of a ping's."""
+    hosts, tasks, rounds = stage.pick((20, 5, 4), (4, 2, 1))
+    with cloud(stage.scratch, hosts, mounted=True, tls=True) as ours, peers.mock() as mock:
+        assert ours.ca_path
+        bundled = {**ours.env, "REQUESTS_CA_BUNDLE": ours.ca_path}
+        read = {
+            "url": ours.env["HOSTUP_API_BASE"] + "/api/v2/vps/{{ vps_id }}/iso",
+            "headers": {"Authorization": f"Bearer {ours.env['HOSTUP_API_KEY']}"},
+            "ca_path": ours.ca_path,
+        }
+        variants: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+            "ping": ({"ansible.builtin.ping": {}}, {}),
+            "empty action": ({"nothing": {}}, {}),
+            "controller": (task(), bundled),
+            "controller, ca_path": (task(ca_path=ours.ca_path), ours.env),
+            "module": ({**task(ca_path=ours.ca_path), "delegate_to": "jump-host"}, ours.env),
+            "ansible.builtin.uri": ({"ansible.builtin.uri": read}, {}),
+            **{name: (peer, {}) for name, peer in peers.tasks(mock.url).items()},
+        }
+
+        def play(what: dict[str, Any], env: dict[str, str]) -> Callable[[], Outcome]:
+            return lambda: stage.play([what] * tasks, ours.vps_ids, env=env)
+
+        plays = {"empty play": lambda: stage.play([], ours.vps_ids)}
+        plays |= {name: play(what, env) for name, (what, env) in variants.items()}
+        outcomes = in_turn(stage, rounds, plays)
+        writes = len(ours.emulator.calls.writes())
+    empty = [outcome.cpu for outcome in outcomes.pop("empty play")]
+    cpu = {
+        name: [outcome.cpu - floor for outcome, floor in zip(each, empty, strict=True)]
+        for name, each in outcomes.items()
+    }
+    over_ping = {name: ratios(each, cpu["ping"]) for name, each in cpu.items() if name != "ping"}
+    theirs = "; ".join(f"{name} {each.text()}" for name, each in over_ping.items() if "." in name)
+    ping_ms = Figures([1000 * each / hosts / tasks for each in cpu["ping"]])
+    rows = [
+        Row("CPU of a ping, ms", ping_ms.text(".0f")),
+        at_most("converged task over HTTPS, CPU over ping", over_ping["controller"], 0.15, peers=theirs),
+        Row("the same, `ca_path` given as an option", over_ping["controller, ca_path"].text()),
+        Row("empty action plugin, CPU over ping", over_ping["empty action"].text(".3f")),
+        at_most("converged task over an empty action plugin", ratios(cpu["controller"], cpu["empty action"]), 1.75),
+        at_most("the module shell, over ping", over_ping["module"], 1.4, peers="as above"),
+        exactly("writes sent by all that", writes, 0),
+    ]
+    how = (
+        f"{hosts} hosts with {tasks} tasks each, local connection with pipelining, forks 5, no facts; CPU time of "
+        f"`ansible-playbook` and all its processes, less that of a play without tasks; {rounds} rounds, each with "
+        "every variant in turn; the ratio is taken within a round; median (quartiles). What a play pays once, such as "
+        "the import of `requests`, is in it. Ours and `uri` speak HTTPS with the emulator (CA bundle by "
+        "`REQUESTS_CA_BUNDLE`, as if it were the system's), `uri` sends the same request; the other modules are "
+        "answered by a small server over plain HTTP, which is in their favour. Nothing is to be done: `iso_info` "
+        "and `ssh_key_info` read a list of one, `cs_iso` finds its ISO registered."
+    )
+    return Section("Cost of a converged task", how, rows)
+
+
+# --- 2. requests
+
+
+def peers_requests(stage: Stage) -> dict[str, str]:
+    """How many requests the peers need for a converged task, and to order a download."""
+    converged = {}
+    for name in peers.tasks(""):
+        with peers.mock() as mock:
+            stage.play([peers.tasks(mock.url)[name]], ["1"])
+            converged[name] = mock.answered
+    with peers.mock() as mock:
+        [(name, order)] = peers.order(mock.url).items()
+        [end] = stage.play([{name: order}], ["1"]).ends
+        assert end.changed
+        ordered = f"{name} {mock.answered}"
+    return {"converged": "; ".join(f"{name} {count}" for name, count in converged.items()), "ordered": ordered}
+
+
+# --- 4. fleets
+
+
+def fleets(stage: Stage) -> Section:
+    """A fleet from scratch, and fleets that are converged."""
+    return Section(
+        "Fleets",
+        f"Every answer takes {1000 * LATENCY:.0f} ms. From scratch: the library is empty, all VPSs want one ISO, which "
+        "takes so long to download, and then to mount it. Forks are those of `ansible-playbook`; list form: one task "
+        "with `vps_ids` and `run_once`. A play without tasks on the same hosts is the floor. Converged: rounds in "
+        "turn, 5 forks, the ISO mounted everywhere; the peers do the reads of part 1. A task that does "
+        "nothing: an empty action, run once, that is given the same IDs. Memory: the largest process.",
+        [*_from_scratch(stage), *_converged(stage)],
+    )
+
+
+def _from_scratch(stage: Stage) -> list[Row]:
+    count, seconds = stage.pick((100, 6.0), (10, 3.0))
+    rows = []
+    with iso_source(stage.scratch) as url:
+        ways = {
+            f"{count} VPSs, forks 5": (task(url=url), 5, None),
+            f"{count} VPSs, forks 50": (task(url=url), 50, None),
+            f"{count} VPSs, list form": (list_task(url=url), 5, 1.5),
+        }
+        for name, (what, forks, most) in ways.items():
+            with cloud(stage.scratch, count, iso=False, latency=LATENCY, download_seconds=seconds) as ours:
+                floor = _empty(stage, ours.vps_ids, forks)
+                done = stage.play([what], ours.vps_ids, forks=forks, env=ours.env, may_fail=True)
+                stage.say(f"  {name}: {done.wall:.1f} s, an empty play {floor:.1f} s; {done.why()}")
+                downloads, mounted = ours.sent("POST", "/from-url$"), ours.mounted()
+                requests = ours.sent()
+            over = Figures([done.wall / (seconds + floor)])
+            rows.append(exactly(f"{name}: downloads ordered", downloads, 1, peers="no peer waits for its download"))
+            rows.append(exactly(f"{name}: VPSs without the ISO mounted", count - mounted, 0))
+            rows.append(Row(f"{name}: requests a VPS", f"{requests / count:.1f}"))
+            label = f"{name}: wall over download + empty play ({seconds:g} + {floor:.1f} s)"
+            rows.append(at_most(label, over, most) if most else Row(label, over.text()))
+    return rows
+
+
+def _converged(stage: Stage) -> list[Row]:
+    rounds = stage.pick(3, 1)
+    per_host = stage.pick((1, 10, 100), (1, 10))
+    listed = stage.pick((1, 10, 100, 1000), (1, 10, 100))
+    most = max(*per_host, *listed)
+    with cloud(stage.scratch, most, mounted=True, latency=LATENCY) as ours:
+        plays: dict[str, Callable[[], Outcome]] = {}
+
+        def add(name: str, tasks: list[dict[str, Any]], count: int) -> None:
+            plays[f"{name} {count}"] = lambda: stage.play(tasks, ours.vps_ids[:count], env=ours.env)
+
+        for count in sorted({*per_host, *listed}):
+            add("empty", [], count)
+        for count in per_host:
+            add("per host", [task()], count)
+        for count in listed:
+            add("list form", [list_task()], count)
+        add("nothing", [{"nothing": {"ids": EVERY_ID}, "run_once": True}], max(listed))
+        done = in_turn(stage, rounds, plays)
+        sent_writes = len(ours.emulator.calls.writes())
+    theirs = _peers_converged(stage, max(per_host))
+    rows = []
+    for form, counts in (("per host", per_host), ("list form", listed)):
+        for count in counts:
+            runs, floors = done[f"{form} {count}"], done[f"empty {count}"]
+            beside = theirs if (form, count) == ("per host", max(per_host)) else ""
+            rows.append(_converged_row(form, count, runs, floors, beside))
+        rows.append(_growth(form, done, counts))
+    runs, floors = done[f"list form {max(listed)}"], done[f"nothing {max(listed)}"]
+    over = ratios([run.wall for run in runs], [floor.wall for floor in floors])
+    rows.append(Row(f"{max(listed)} converged, list form: wall over a task that does nothing", over.text()))
+    rows.append(exactly("writes sent by all converged plays", sent_writes, 0))
+    return rows
+
+
+def _converged_row(form: str, count: int, runs: list[Outcome], floors: list[Outcome], theirs: str) -> Row:
+    over = ratios([run.wall for run in runs], [floor.wall for floor in floors])
+    cpu = Figures([1000 * (run.cpu - floor.cpu) / count for run, floor in zip(runs, floors, strict=True)])
+    wall, peak = Figures([run.wall for run in runs]), Figures([run.peak_mb for run in runs])
+    what = f"{count} converged, {form}: wall over an empty play"
+    figure = f"{over.text()}; {wall.median:.1f} s, CPU {cpu.median:.1f} ms a VPS, {peak.median:.0f} MiB"
+    if (form, count) == ("list form", 1000):
+        return Row(what, figure, "≤ 2", over.median <= 2, theirs)
+    return Row(what, figure, peers=theirs)
+
+
+def _growth(form: str, done: Mapping[str, list[Outcome]], counts: Sequence[int]) -> Row:
+    small, large = done[f"{form} {counts[0]}"], done[f"{form} {counts[-1]}"]
+    wall = statistics.median(run.wall for run in large) / statistics.median(run.wall for run in small)
+    memory = statistics.median(run.peak_mb for run in large) - statistics.median(run.peak_mb for run in small)
+    return Row(f"{form}, from {counts[0]} to {counts[-1]:,} VPSs", f"{wall:.1f} times the wall, {memory:.0f} MiB more")
+
+
+def _peers_converged(stage: Stage, count: int) -> str:
+    ids = [str(number) for number in range(count)]
+    switches = Switches(latency=LATENCY)
+    with peers.mock(switches) as mock:
+        plays: dict[str, Callable[[], Outcome]] = {"empty": lambda: stage.play([], ids)}
+        for name, what in peers.tasks(mock.url).items():
+            plays[name] = lambda what=what: stage.play([what], ids)  # type: ignore[misc]
+        done = in_turn(stage, 1, plays)
+    floor = done.pop("empty")[0].wall
+    return "; ".join(f"{name} {run.wall / floor:.1f} ({run.wall:.1f} s)" for name, [run] in done.items())
+
+
+# --- 5. under a limit
+
+
+def limits(stage: Stage) -> Section:
+    """Many processes at once against a rate limit."""
+    window = stage.pick(10.0, 3.0)
+    rows: list[Row] = []
+    for size in stage.pick((60, 300), (10,)):
+        many = size > MOST_MODULES
+        theirs = f"not tried: {2 * size} processes at once" if many else _peers_limited(stage, size, window)
+        rows += _limited(stage, size, "window", window, theirs)
+        rows += _limited(stage, size, "bucket", window, "")
+    how = (
+        f"So many hosts, as many forks, {1000 * LATENCY:.0f} ms an answer. Ours mounts an ISO from the library, three "
+        f"requests a VPS, under a limit that lets them through in six windows of {window:g} s, as fixed windows or as "
+        "a bucket that refills evenly; refusals say when to come back. The floor is the longer of the same play "
+        "without a limit, and an empty play plus the time until the limit has let so many requests through. The peers "
+        "read (part 1) under a limit that lets their requests through in six fixed windows, too. Late: the 95th "
+        "percentile over the median of when the hosts were done."
+    )
+    return Section("Under a limit", how, rows)
+
+
+def _limited(stage: Stage, size: int, kind: str, window: float, theirs: str) -> list[Row]:
+    with cloud(stage.scratch, size, latency=LATENCY) as ours:
+        floor = _empty(stage, ours.vps_ids, size)
+        free = stage.play([task()], ours.vps_ids, forks=size, env=ours.env)
+    limit = _limit(3 * size)
+    with cloud(stage.scratch, size, latency=LATENCY, rate_limit=limit, rate_window=window, rate_kind=kind) as ours:
+        done = stage.play([task()], ours.vps_ids, forks=size, env=ours.env, may_fail=True)
+        needed, refused = ours.sent() - ours.refused(), ours.refused()
+    floor = max(free.wall, floor + _windows(needed, limit, window, kind))
+    stage.say(f"  {size} hosts, {kind}: {done.wall:.1f} s of at least {floor:.1f} s, {refused} refused; {done.why()}")
+    name = f"{size} hosts, {kind}"
+    return [
+        exactly(f"{name}: lost", done.lost, 0, peers=theirs),
+        at_most(f"{name}: refusals a host", Figures([refused / size]), 0.5),
+        at_most(f"{name}: wall over the floor ({floor:.1f} s)", Figures([done.wall / floor]), 1.2),
+        Row(f"{name}: requests a host; late", f"{needed / size:.2f}; {_late(done)}"),
+    ]
+
+
+def _peers_limited(stage: Stage, size: int, window: float) -> str:
+    ids = [str(number) for number in range(size)]
+    told = []
+    for name in peers.tasks(""):
+        with peers.mock(Switches(latency=LATENCY)) as mock:
+            free = stage.play([peers.tasks(mock.url)[name]], ids, forks=size)
+            limit = _limit(mock.answered)
+        with peers.mock(Switches(latency=LATENCY, rate_limit=limit, rate_window=window)) as mock:
+            done = stage.play([peers.tasks(mock.url)[name]], ids, forks=size, may_fail=True)
+        stage.say(f"  {size} hosts, {name}: {done.wall:.1f} s, {done.lost} lost, {mock.refused} refused; {done.why()}")
+        told.append(
+            f"{name} {done.lost} of {size}, {mock.refused / size:.1f} refusals a host, {done.wall:.0f} s "
+            f"({free.wall:.0f} s without a limit), late {_late(done)}"
+        )
+    return "; ".join(told)
+
+
+def _limit(requests: int) -> int:
+    """A limit under which they take six windows, the last of them not full: a request too late must not cost one."""
+    return math.ceil(requests / 5.6)
+
+
+def _windows(needed: int, limit: int, window: float, kind: str) -> float:
+    """Seconds from the first request until the limit has let so many through."""
+    if kind == "bucket":
+        return max(0, needed - limit) * window / limit
+    return (math.ceil(needed / limit) - 1) * window
+
+
+def _late(done: Outcome) -> str:
+    ends = sorted(end.at for end in done.ends if end.well)
+    if len(ends) < 3:
+        return "?"
+    return f"{ends[math.ceil(0.95 * len(ends)) - 1] / statistics.median(ends):.2f}"
