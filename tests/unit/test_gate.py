@@ -177,7 +177,7 @@ def test_a_limit_that_is_raised_is_found_out_soon() -> None:
 
 def test_what_is_not_used_is_forgotten() -> None:
     gate, (ticket,) = tickets(PACED, NOW, 1)
-    remembered, _any = take_ticket(gate, ticket.at + FORGET - 1.0, 0.5)
+    remembered, _ticket = take_ticket(gate, ticket.at + FORGET - 1.0, 0.5)
     assert remembered.gap == gate.gap
     for spread in (0.0, 1.0):
         forgotten, ticket = take_ticket(gate, gate.next_ticket + FORGET + 1.0, spread)
