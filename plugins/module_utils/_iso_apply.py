@@ -148,7 +148,8 @@ class Applier:
                 raise
             job = replace(turn.job, status=FORGOTTEN)  # this answer will not become another one
         if job.status == FAILED:
-            turn.failed()
+            if turn.is_ours:
+                turn.failed()
         elif not job.finished or self._shows(step, CONFIRM_SCHEDULE):
             return job
         return None

@@ -247,7 +247,7 @@ def test_hopeless_download_is_not_ordered_again_and_again(lab: Lab) -> None:
     assert result["changed"] is False
     reasons = Counter(re.sub(r"job_\w+", "job", one["msg"]) for one in result["results"] if one["failed"])
     [(told, waiting), (own, failed)] = reasons.most_common()
-    assert "3 downloads of missing.iso have failed" in told
+    assert "Downloads of missing.iso have failed" in told
     assert told in result["msg"] and "The source answered 404." in result["msg"]
     assert own == "Could not download missing.iso. Job job failed: The source answered 404."
     assert (waiting, failed, lab.orders()) == (97, 3, 3)

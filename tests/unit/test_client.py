@@ -183,7 +183,8 @@ def test_429_without_retry_after_backs_off(site: Site) -> None:
     site.fault("problem", status=429, times=7)
     assert send(site, WRITE) == 200
     waits = [after.at - before.at for before, after in pairwise(site.calls)]
-    assert all(least <= wait <= 1.5 * least + 0.5 for least, wait in zip((0.5, 1, 2, 4, 8, 16, 30), waits, strict=True))
+    # the gate lengthens what turns out too short, by half a minute at most
+    assert all(least <= wait <= 2 * least + 31 for least, wait in zip((0.5, 1, 2, 4, 8, 16, 30), waits, strict=True))
 
 
 def test_429_with_retry_after_zero_does_not_hammer(site: Site) -> None:
