@@ -11,7 +11,7 @@ options:
   vps_id:
     description:
       - The VPS, by its ID. This costs no request.
-      - Exactly one of the ways to select is required.
+      - Exactly one of O(vps_id), O(vps_name) and O(vps_ip) is required, or C(vps_ids) instead where a module has it.
     type: str
   vps_name:
     description:

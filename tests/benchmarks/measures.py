@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from emulator.switches import Switches
@@ -228,7 +229,7 @@ def _peers_converged(stage: Stage, count: int) -> str:
     with peers.mock(switches) as mock:
         plays: dict[str, Callable[[], Outcome]] = {"empty": lambda: stage.play([], ids)}
         for name, what in peers.tasks(mock.url).items():
-            plays[name] = lambda what=what: stage.play([what], ids)  # type: ignore[misc]
+            plays[name] = partial(stage.play, [what], ids)
         done = in_turn(stage, 1, plays)
     floor = done.pop("empty")[0].wall
     return "; ".join(f"{name} {run.wall / floor:.1f} ({run.wall:.1f} s)" for name, [run] in done.items())

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import fcntl
 import re
-import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -291,14 +289,6 @@ def is_free(lock: Path) -> bool:
         except BlockingIOError:
             return False
     return True
-
-
-@pytest.fixture
-def heeded_sigint() -> Iterator[None]:
-    """Let commands begin with SIGINT as usual, even where these tests themselves were started to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("heeded_sigint")

@@ -23,7 +23,10 @@ WAITING = ("_client", "_iso_apply", "_jobs", "_library", "_pacing", "_tasks")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where tasks keep what they share, new for each test."""
+    """Where tasks keep what they share, new for each test, as is what they keep in memory where that fails."""
+    shared = import_module("ansible_collections.hostup.cloud.plugins.module_utils._shared")
+    shared._memory.clear()
+    shared._held.clear()
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder / "hostup"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.hostup.cloud.plugins.module_utils import _shared
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso import Wish, make_plan
 from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import Applier, Progress, read_media
@@ -28,7 +27,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_ISO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from emulator.jobs import Job
@@ -39,16 +38,6 @@ STARTS, WAITS = f"{NAME}: ", "waiting for"  # how lines begin
 URL = "http://127.0.0.1:9/new.iso"
 OTHER_URL = "http://127.0.0.1:9/other/new.iso"
 LIBRARY_WORDS = ("new.iso", "127.0.0.1", "/other", "secret-key-of-ann")
-
-
-@pytest.fixture(autouse=True)
-def _forgetful() -> Iterator[None]:
-    """What one test has left in memory is not for the next."""
-    _shared._memory.clear()
-    _shared._held.clear()
-    yield
-    _shared._memory.clear()
-    _shared._held.clear()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils import _shared
 from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 NOTE = name_of("note", "a")
 COUNT = """
@@ -44,16 +44,6 @@ let_go = _shared.Shared(sys.exit).try_to_hold(sys.argv[1])
 print("none" if let_go is None else "held", flush=True)
 sys.stdin.readline()
 """
-
-
-@pytest.fixture(autouse=True)
-def _forgetful() -> Iterator[None]:
-    """What one test has left in memory is not for the next."""
-    _shared._memory.clear()
-    _shared._held.clear()
-    yield
-    _shared._memory.clear()
-    _shared._held.clear()
 
 
 @pytest.fixture

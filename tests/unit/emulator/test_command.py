@@ -16,7 +16,7 @@ import requests
 import emulator as package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 COMMAND = [sys.executable, "-u", "-m", "emulator"]
 TESTS = Path(package.__file__).parents[1]
@@ -36,14 +36,6 @@ def test_bad_values_are_refused(flag: str, value: str) -> None:
     refused = subprocess.run([*COMMAND, flag, value], cwd=TESTS, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert f"argument {flag}: invalid" in refused.stderr
-
-
-@pytest.fixture
-def heeded_sigint() -> Iterator[None]:
-    """Let commands begin with SIGINT as usual, even where these tests themselves were started to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("heeded_sigint")

@@ -22,7 +22,7 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]
+class CallbackModule(CallbackBase):
     """One line a result, and one at the end."""
 
     CALLBACK_VERSION = 2.0
