@@ -23,6 +23,7 @@ class Job:
     faults: JobFaults
     created_at: float
     effect: Callable[[], JSON] = dict
+    is_ready: Callable[[], bool] = lambda: True
     due_at: float = 0.0
     filename: str = ""
     status: str = "queued"

@@ -167,6 +167,11 @@ class Vps:
     can_upload: Gate
     extra_mounts: list[Mount]
     power_state: str | None = "running"
+    gates: dict[str, Gate] = field(default_factory=dict)
+    started_at: float = 0.0
+    powers_off_at: float | None = None
+    stale_power_state: str | None = None
+    stale_power_reads_left: int = 0
     service_status: str = "active"
     operating_system: JSON | None = None
     tags: list[str] = field(default_factory=list)
@@ -190,14 +195,23 @@ class Vps:
             None,
         )
 
-    def document(self) -> JSON:
+    def boots_from_cd(self) -> bool:
+        """Whether an ISO in a drive comes before the disk."""
+        for device in self.boot_order or ():
+            if device not in DEVICES:
+                return False
+            if self._content(device) is Content.MEDIA:
+                return True
+        return False
+
+    def document(self, power_state: str | None) -> JSON:
         """Return it as the inventory shows it."""
         return {
             "id": self.id,
             "name": self.name,
             "primaryIp": self.primary_ip,
             "serviceStatus": self.service_status,
-            "powerState": self.power_state,
+            "powerState": power_state,
             "operatingSystem": self.operating_system,
             "billing": {"amount": 49.0, "currencyCode": "SEK", "billingCycle": "monthly", "isPayg": False},
             "resources": {"cpuCores": 2, "memoryGb": 4, "storageGb": 50},

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from .model import JSON, JsonValue
+    from .model import JSON, JsonValue, Vps
 
 _VPS_IN_PATH = re.compile(r"/api/v2/vps/([^/]+)")
 CONTROL = "/control/"
@@ -100,6 +100,7 @@ class Emulator:
         self._server.shutdown()
         self._server.server_close()
         self.downloads.stop()
+        self.world.machines.close()
         self._cleanup.close()
 
     def __enter__(self) -> Emulator:  # noqa: PYI034 - typing.Self came with Python 3.11
@@ -148,6 +149,14 @@ class Emulator:
         self.crashes.append(traceback.format_exc())
         return self.world.problem_answer(Problem(500, "The emulator itself failed; see its `crashes`."), path)
 
+    def tick(self) -> None:
+        """Let what is due happen, though nobody asks."""
+        try:
+            with self.lock:
+                self.world.finish_due_jobs()
+        except Exception:  # noqa: BLE001 - the server is to go on, and the test to hear of it
+            self.crashed("")
+
     def _run_errands(self) -> None:
         while self.world.errands:
             errand = self.world.errands.pop(0)
@@ -179,6 +188,8 @@ class Emulator:
                 raise Problem(404, "There is no such route.")
             with self.lock:
                 what = f"{request.method} {request.path.removeprefix(CONTROL)}"
+                if what == "GET screenshot":
+                    return self._screenshot(self._vps_named(request.query.get("vps")))
                 return Answer(200, self._control(what, _json_or_none(request.body)), note="control")
         except (ValueError, AttributeError, TypeError) as error:
             return self.world.problem_answer(Problem(400, str(error)), request.path)
@@ -196,18 +207,35 @@ class Emulator:
                 self.faults.add(**rule)
         elif what == "POST switches":
             change(self.world.switches, body)
+        elif what == "POST boot-order":
+            if not isinstance(body.get("order"), list):
+                raise ValueError("order is a list of devices")
+            self.world.set_boot_order(self._vps_named(body.get("vps")), body["order"])
         elif what == "POST reset":
             self.calls.clear()
             self.faults.clear()
             vars(self.world.switches).update(vars(deepcopy(self._first_switches)))
         else:
-            raise Problem(404, "The control route knows GET calls, GET world, POST faults, POST switches, POST reset.")
+            known = "GET calls, GET world, GET screenshot, POST faults, POST switches, POST boot-order, POST reset"
+            raise Problem(404, f"The control route knows {known}.")
         return {}
+
+    def _vps_named(self, name: str | None) -> Vps:
+        found = [vps for vps in self.world.vpses.values() if name in (vps.name, vps.id)]
+        if len(found) != 1:
+            raise ValueError(f"vps is the ID or the only name of a VPS, not {name!r}")
+        return found[0]
+
+    def _screenshot(self, vps: Vps) -> Answer:
+        image = self.world.machines.screenshot(vps)
+        if image is None:
+            raise Problem(409, f"{vps.name} has no screen, or is off.")
+        return Answer(200, image, content_type="image/png", note=f"{vps.name}: screenshot")
 
     def _world_document(self) -> JSON:
         return {
             owner.name: {
-                "vps": [vps.document() | {"iso": self.world.iso_read(vps)} for vps in owner.vpses],
+                "vps": [self.world.vps_document(vps) | {"iso": self.world.iso_read(vps)} for vps in owner.vpses],
                 "jobs": [
                     {"id": job.id, "kind": job.kind, "status": job.status, "reason": job.reason}
                     for job in self.world.jobs.values()
@@ -229,6 +257,10 @@ class _Server(ThreadingHTTPServer):
         if tls:
             # The handshake belongs to the connection's thread: here it would keep everybody else waiting.
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def service_actions(self) -> None:
+        """Called between requests, many times a second."""
+        self.emulator.tick()
 
     def handle_error(self, *_: object) -> None:
         if not isinstance(sys.exc_info()[1], OSError):

@@ -54,6 +54,13 @@ class Switches:
         "forbidden", "the refusal for another owner's VPS: 403 forbidden or 404", ("forbidden", "vps_not_found")
     )
     stale_reads: int = _switch(0, "so many ISO reads of each VPS still show the old state after each change")
+    shutdown_seconds: float = _switch(0.2, "how long a guest takes to power off when it is asked; memory only")
+    shutdown_timeout: float = _switch(60.0, "how long shutdown and restart wait for the guest")
+    ignores_power_button: bool = _switch(False, "the guest does not listen when it is asked to power off; memory only")
+    installer_seconds: float | None = _switch(
+        None, "a VPS that boots from an ISO powers off after so long, as an installer does; memory only", parse=float
+    )
+    stale_power_reads: int = _switch(0, "so many reads of each VPS still show the old power state after each change")
     vps_not_ready: int = _switch(0, "so many of the next writes are refused with vps_not_ready")
     rate_limit: int = _switch(0, "requests per key and window; 0: no limit")
     rate_window: float = _switch(60.0, "the length of that window in seconds")

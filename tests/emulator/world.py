@@ -18,7 +18,9 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from . import power
 from .jobs import Job, poll_answer
+from .machines import Machines, MemoryMachines
 from .model import DEVICES, JSON, Content, Drive, Gate, Iso, Key, Mount, Owner, Vps
 from .rates import SLACK, count
 from .switches import JobFaults, Switches
@@ -33,6 +35,7 @@ __all__ = [
 ALL_SCOPES = frozenset({"read:vm", "write:vm", "write:storage", "power:vm"})
 READ = frozenset({"read:vm"})
 WRITE = frozenset({"write:vm", "write:storage"})
+POWER = frozenset({"power:vm"})
 COMPRESSIONS = ("none", "gzip", "lzo", "zstd", "bzip2")
 DEFAULT_PAGE = 25
 OPEN = Gate()
@@ -137,6 +140,13 @@ class Fields:
         """Return the `device` field of a body."""
         return self.text("device", DEVICES.__contains__, f"one of {', '.join(DEVICES)}")
 
+    def flag(self, name: str) -> bool:
+        """Return a field that is true or false; false where it is absent or wrong."""
+        value = self._values.get(name, False)
+        if not isinstance(value, bool):
+            self._complain(name, f"`{name}` must be true or false.", "invalid_request")
+        return value is True
+
     def check(self) -> None:
         """Refuse the request if anything was wrong."""
         if self._errors:
@@ -171,9 +181,15 @@ class Context:
 class World:
     """Everything that the emulated API knows."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, switches: Switches | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        switches: Switches | None = None,
+        machines: Machines | None = None,
+    ) -> None:
         self.clock = clock
         self.switches = switches or Switches()
+        self.machines: Machines = machines or MemoryMachines(clock)
         self.origin = "http://emulator.invalid"
         self.owners: dict[str, Owner] = {}
         self.keys: dict[str, Key] = {}
@@ -181,6 +197,7 @@ class World:
         self.jobs: dict[str, Job] = {}
         self.errands: list[StartDownload | RemoveFile] = []
         self._timed_jobs: list[Job] = []
+        self._power_changes: dict[str, tuple[Job, power.Change]] = {}
 
     # Building a world
 
@@ -246,8 +263,23 @@ class World:
 
     def iso_read(self, vps: Vps) -> JSON:
         """Return what `GET …/iso` would answer if no read were stale."""
-        self._finish_due_jobs()
+        self.finish_due_jobs()
         return vps.iso_document()
+
+    def set_boot_order(self, vps: Vps, order: Sequence[str]) -> None:
+        """Change what no public route can change; it counts from the next boot."""
+        vps.boot_order = list(order)
+        self.machines.refit(vps)
+
+    def vps_document(self, vps: Vps) -> JSON:
+        """Return a VPS as the inventory shows it."""
+        return vps.document(self.power_state(vps))
+
+    def power_state(self, vps: Vps) -> str | None:
+        """Return the power state, as the API tells it."""
+        state = self.machines.power_state(vps)
+        change = self._power_change(vps)
+        return change[1].shown_state(state) if change else state
 
     def timestamp(self, at: float | None = None) -> str:
         """Return a time, by default the present one, as the API writes it."""
@@ -274,7 +306,7 @@ class World:
 
     def handle(self, request: Request) -> Answer:
         """Answer a request; a refusal is an answer too."""
-        self._finish_due_jobs()
+        self.finish_due_jobs()
         rate_headers: dict[str, str] = {}
         try:
             key = self.keys.get(request.token or "")
@@ -356,12 +388,73 @@ class World:
         ]
         start = int(cursor[4:], 16) if cursor else 0
         end = start + (int(limit) if limit else DEFAULT_PAGE)
-        page = [vps.document() for vps in found[start:end]]
+        page = [self.vps_document(vps) for vps in found[start:end]]
         cursor = f"cur_{end:08x}" if end < len(found) else ""
         return Answer(200, {"data": page, "nextCursor": cursor or None}, note=f"{len(page)} of {len(found)} VPSs")
 
     def _get_vps(self, context: Context) -> Answer:
-        return Answer(200, context.vps.document(), note=context.vps.name)
+        return Answer(200, self.vps_document(context.vps), note=context.vps.name)
+
+    # Power
+
+    def _get_details(self, context: Context) -> Answer:
+        vps = context.vps
+        state = self._read_power_state(vps)
+        document = vps.document(state) | {
+            "ipAddresses": [vps.primary_ip] if vps.primary_ip else [],
+            "actions": power.gates_document(power.gates(vps, state)),
+        }
+        return Answer(200, document, note=f"{vps.name}: {state}")
+
+    def _get_status(self, context: Context) -> Answer:
+        vps = context.vps
+        state = self._read_power_state(vps)
+        change = self._power_change(vps)
+        document = {
+            "powerState": state,
+            "uptime": self.machines.uptime(vps),
+            "usage": {"cpuPercent": 0.0, "memoryPercent": 0.0},
+            "pendingTasks": [change[1].action] if change else [],
+        }
+        return Answer(200, document, note=f"{vps.name}: {state}")
+
+    def _read_power_state(self, vps: Vps) -> str | None:
+        if vps.stale_power_reads_left > 0:
+            vps.stale_power_reads_left -= 1
+            return vps.stale_power_state
+        return self.power_state(vps)
+
+    def _power_change(self, vps: Vps) -> tuple[Job, power.Change] | None:
+        change = self._power_changes.get(vps.id)
+        return change if change and not change[0].finished else None
+
+    def _power(self, context: Context) -> Answer:
+        vps, action = context.vps, context.request.path.rpartition("/")[2]
+        forces = action == "restart" and context.fields.flag("force")
+        context.fields.check()
+        before = self.machines.power_state(vps)
+        running = self._power_change(vps)
+        if running and action not in power.HARD:
+            raise Problem(409, f"The VPS is busy with {running[1].action}.", code="vps_not_ready")
+        _pass(power.gates(vps, before)[action])
+        if running:
+            self._fail(running[0], f"Overtaken by {action}.")
+        change = power.Change(action, vps, self.machines, self.clock, forces)
+
+        def effect() -> JSON:
+            if reason := change.finish():
+                raise Problem(409, reason)
+            vps.stale_power_state, vps.stale_power_reads_left = before, context.switches.stale_power_reads
+            return {}
+
+        job = self._new_job(context.owner, action, effect)
+        job.is_ready = change.is_ready
+        self._power_changes[vps.id] = (job, change)
+        if not (job.faults.fails or job.faults.hangs):
+            change.begin()
+        if not job.faults.hangs:
+            self._end_later(job)
+        return self._operation_answer(job, f"{vps.name}: {action}")
 
     # ISO
 
@@ -463,6 +556,7 @@ class World:
             check()
             self._keep_stale(context.owner)
             apply()
+            self.machines.refit(context.vps)
             return {"device": device}
 
         note = f"{context.vps.name}: {note}"
@@ -489,6 +583,7 @@ class World:
                 vps.drives[device] = Drive.slot() if context.switches.unmount_removes_drive else Drive.empty()
             if vps.boot_order is not None and context.switches.unmount_drops_boot_entry:
                 vps.boot_order = [other for other in vps.boot_order if other != device]
+            self.machines.refit(vps)
         return Answer(200, {"device": device}, note=note)
 
     def _delete_iso(self, context: Context) -> Answer:
@@ -545,13 +640,16 @@ class World:
     def _end_later(self, job: Job) -> None:
         job.due_at = job.created_at + job.owner.switches.job_seconds
         self._timed_jobs.append(job)
-        self._finish_due_jobs()
+        self.finish_due_jobs()
 
-    def _finish_due_jobs(self) -> None:
+    def finish_due_jobs(self) -> None:
+        """End what is due by now."""
         now = self.clock()
         timed, self._timed_jobs = self._timed_jobs, []
         for job in timed:
-            if now < job.due_at:
+            if job.finished:
+                continue
+            if now < job.due_at or not (job.faults.fails or job.is_ready()):
                 job.status = "in_progress"
                 self._timed_jobs.append(job)
             elif job.faults.fails:
@@ -633,6 +731,9 @@ _ISO = "/api/v2/vps/{id}/iso"
 ROUTES = [
     Route("GET", "/api/v2/vps", World._list_vps, READ),
     Route("GET", "/api/v2/vps/{id}", World._get_vps, READ),
+    Route("GET", "/api/v2/vps/{id}/details", World._get_details, READ),
+    Route("GET", "/api/v2/vps/{id}/status", World._get_status, READ),
+    *(Route("POST", f"/api/v2/vps/{{id}}/actions/{action}", World._power, POWER) for action in power.ACTIONS),
     Route("GET", _ISO, World._read_iso, READ),
     Route("POST", f"{_ISO}/actions/from-url", World._download, WRITE),
     Route("POST", f"{_ISO}/actions/mount", World._mount, WRITE),

@@ -235,6 +235,27 @@ def test_control(emulator: Emulator, wire: Wire, lab: Lab) -> None:
         assert (emulator.calls, lab.switches.mount, lab.switches.job.hangs) == ([], "sync", False)
 
 
+def test_what_only_the_control_route_can_do(emulator: Emulator, wire: Wire) -> None:
+    control = emulator.url + "/control/"
+    order = {"vps": "web-01", "order": ["ide2", "scsi0"]}
+    assert wire.session.post(control + "boot-order", json=order, timeout=10).status_code == 200
+    assert wire.read().json()["bootOrder"]["order"] == ["ide2", "scsi0"]
+    refusal = wire.session.get(control + "screenshot?vps=web-01", timeout=10)
+    assert (refusal.status_code, refusal.json()["detail"]) == (409, "web-01 has no screen, or is off.")
+    assert wire.session.get(control + "screenshot", timeout=10).status_code == 400
+
+
+def test_jobs_end_though_nobody_asks(emulator: Emulator, lab: Lab) -> None:
+    lab.vps.power_state = "stopped"
+    lab.ask("POST", f"/api/v2/vps/{lab.vps.id}/actions/start")
+    lab.now += 1
+    give_up = time.monotonic() + 10
+    while lab.vps.power_state != "running":
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    assert emulator.crashes == []
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -246,6 +267,10 @@ def test_control(emulator: Emulator, wire: Wire, lab: Lab) -> None:
         ("switches", {"rate_says": None}, 400),
         ("switches", {"latency": "long"}, 400),
         ("switches", None, 400),
+        ("boot-order", {"vps": "nobody", "order": ["ide2"]}, 400),
+        ("boot-order", {"vps": "web-01", "order": "ide2"}, 400),
+        ("boot-order", {"vps": "web-01"}, 400),
+        ("boot-order", None, 400),
         ("nothing", None, 404),
     ],
 )
