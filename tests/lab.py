@@ -71,7 +71,7 @@ class Playing:
         """Wait for its end."""
         # long enough for the hundreds of asynchronous tasks of a slow machine
         output = self._process.communicate(timeout=900)[0]
-        lines = self._record.read_text().splitlines() if self._record.exists() else []
+        lines = self._record.read_text().splitlines()
         return Run(self._process.returncode, output, [TaskResult(**json.loads(line)) for line in lines])
 
     def stop(self) -> None:
@@ -117,18 +117,23 @@ class Lab:
 
     def start(
         self,
-        tasks: Sequence[Mapping[str, Any]],
+        tasks: Sequence[Mapping[str, Any]] | str,
         *,
         hosts: Mapping[str, Mapping[str, Any]] | None = None,
         env: Mapping[str, str | None] | None = None,
         args: Sequence[str] = (),
         play: Mapping[str, Any] | None = None,
     ) -> Playing:
-        """Begin to run tasks on hosts, which cannot be reached. `None` takes a variable out of the environment."""
-        number = len(list(self.folder.glob("*.yml")))
-        playbook, record = self.folder / f"{number}.yml", self.folder / f"{number}.jsonl"
-        body = {"hosts": "fleet", "gather_facts": False, "tasks": list(tasks), **(play or {})}
-        playbook.write_text(yaml.safe_dump([body], sort_keys=False))
+        """Begin to run tasks, or a playbook of the collection, on hosts, which cannot be reached unless they say how.
+
+        `None` takes a variable out of the environment.
+        """
+        number = len(list(self.folder.glob("*.jsonl")))
+        playbook, record = tasks if isinstance(tasks, str) else f"{number}.yml", self.folder / f"{number}.jsonl"
+        record.touch()
+        if not isinstance(tasks, str):
+            body = {"hosts": "fleet", "gather_facts": False, "tasks": list(tasks), **(play or {})}
+            (self.folder / playbook).write_text(yaml.safe_dump([body], sort_keys=False))
         local = {"ansible_connection": "local"}
         inventory = {
             # Ansible polls a delegated async task with the interpreter of the host, not of the delegate
@@ -159,7 +164,7 @@ class Lab:
         }
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         process = subprocess.Popen(
-            [program, "-i", f"{number}.json", *args, playbook.name],
+            [program, "-i", f"{number}.json", *args, playbook],
             cwd=self.folder,
             env={name: value for name, value in environment.items() if value is not None},
             stdin=subprocess.DEVNULL,
@@ -171,8 +176,8 @@ class Lab:
         self.playing.append(Playing(process, record))
         return self.playing[-1]
 
-    def play(self, tasks: Sequence[Mapping[str, Any]], **more: Any) -> Run:
-        """Run tasks on hosts, as `start` does, to the end."""
+    def play(self, tasks: Sequence[Mapping[str, Any]] | str, **more: Any) -> Run:
+        """Run tasks or a playbook, as `start` does, to the end."""
         return self.start(tasks, **more).finish()
 
     def add_fleet(self, count: int, prefix: str = "vm") -> dict[str, dict[str, Any]]:
