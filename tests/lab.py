@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from emulator.server import Emulator
+
+Found = TypeVar("Found")
 
 PLUGINS = Path(__file__).resolve().parent / "integration" / "plugins"
 KEY = "hk-integration-0123456789abcdefghijklmnopqrstuvwxyz"
@@ -189,12 +191,13 @@ class Lab:
         """How many downloads were ordered, and not refused."""
         return len([call for call in self.calls.matching("POST", "/from-url$") if call.status < 400])
 
-    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
-        """Wait until something is so."""
+    def until(self, condition: Callable[[], Found], seconds: float = 60.0) -> Found:
+        """Wait until something is so, and return it."""
         give_up = time.monotonic() + seconds
-        while not condition():
+        while not (found := condition()):
             assert time.monotonic() < give_up, "this never happens"
             time.sleep(0.02)
+        return found
 
     def iso(self, shell: str = "controller", /, **options: Any) -> dict[str, Any]:
         """Run `hostup_vps_iso` once, on this VPS unless another is selected, and return its result."""

@@ -25,6 +25,12 @@ attributes:
     description: The operating systems that it can be run against.
     support: full
     platforms: all
+notes:
+  - Runs inside the Ansible controller by default. Nothing is installed on the host of the task,
+    which may even be down, and no C(delegate_to) is needed.
+  - With C(async), or delegated to a host that is not local, it runs as an ordinary module there
+    and needs Python 3.9 or later and the requests library there.
+    C(async) on a remote host needs C(delegate_to), so that the API key is not copied to the VPS.
 """
 
     # For modules that never change anything.

@@ -48,11 +48,6 @@ options:
 requirements:
   - requests
 notes:
-  - Runs inside the Ansible controller by default. Nothing is installed on the host of the task,
-    which may even be down, and no C(delegate_to) is needed.
-  - With C(async), or delegated to a host that is not local, it runs as an ordinary module there
-    and needs Python 3.9 or later and the requests library there.
-    C(async) on a remote host needs C(delegate_to), so that the API key is not copied to the VPS.
   - Tasks of one user that use the same API key share its rate limit. When the API has refused one of them,
     the others wait too, and then take turns. They tell each other through files in C(~/.cache/hostup),
     or in C($XDG_CACHE_HOME/hostup) if that is set, which only the user can read and which hold neither the key nor

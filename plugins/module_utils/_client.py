@@ -58,6 +58,7 @@ MAX_HOPS = 10  # redirects of a download URL
 # compiled here, before Ansible forks
 KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
 SECONDS_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)?")
+POWER_PATTERN = re.compile(r"/api/v2/vps/[^/]+/actions/.*")
 SCOPES = {"GET": "read:vm", "POST": "write:vm and write:storage", "DELETE": "write:vm and write:storage"}
 
 
@@ -378,7 +379,8 @@ def _advice(method: str, problem: Problem) -> str:
     if problem.status == 401:
         return " Check api_key (or HOSTUP_API_KEY): the API does not know this key."
     if problem.status == 403:
-        return f" This request needs an API key with the scope {SCOPES[method]}, minted by the owner of the VPS" + (
+        scope = "power:vm" if POWER_PATTERN.fullmatch(problem.path or "") else SCOPES[method]
+        return f" This request needs an API key with the scope {scope}, minted by the owner of the VPS" + (
             " and of the ISO." if method == "DELETE" else "."
         )
     if problem.code == "vps_not_found":

@@ -12,7 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, Problem
+from ansible_collections.hostup.cloud.plugins.module_utils._documents import Gate, check_gate, parse_gate, text
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 
 DEVICES = ("ide0", "ide1", "ide2", "ide3")
 
@@ -61,15 +62,6 @@ class Slot:
     type: str | None
     description: str | None
     in_use: bool
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Whether the API would take an action now."""
-
-    allowed: bool
-    reason: str | None = None
-    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,20 +162,20 @@ def parse_media(body: t.Mapping[str, t.Any]) -> Media:
         available=tuple(_parse_iso(item) for item in _objects(body, "available")),
         mounted=tuple(
             Mount(
-                _text(item, "device"),
-                _text(item, "isoId"),
+                text(item, "device"),
+                text(item, "isoId"),
                 item.get("mounted") is True,
                 item.get("isCloudInit") is True,
             )
             for item in _objects(body, "mounted")
         ),
         slots=tuple(
-            Slot(_text(item, "device"), _text(item, "type"), _text(item, "description"), item.get("inUse") is True)
+            Slot(text(item, "device"), text(item, "type"), text(item, "description"), item.get("inUse") is True)
             for item in _objects(body, "availableDevices")
         ),
         boot_order=_parse_boot_order(boot_order) if isinstance(boot_order, dict) else None,
-        can_mount=_parse_gate(actions, "canMount"),
-        can_upload=_parse_gate(actions, "canUpload"),
+        can_mount=_required_gate(actions, "canMount"),
+        can_upload=_required_gate(actions, "canUpload"),
     )
 
 
@@ -194,21 +186,16 @@ def _objects(body: t.Mapping[str, t.Any], key: str) -> list[dict[str, t.Any]]:
     return items
 
 
-def _text(item: t.Mapping[str, t.Any], key: str) -> str | None:
-    value = item.get(key)
-    return value if isinstance(value, str) and value else None
-
-
 def _parse_iso(item: t.Mapping[str, t.Any]) -> Iso:
-    iso_id, size = _text(item, "id"), item.get("sizeGb")
+    iso_id, size = text(item, "id"), item.get("sizeGb")
     if iso_id is None:
         raise ValueError("an entry of available has no id")
     return Iso(
         id=iso_id,
-        name=_text(item, "name"),
-        display_name=_text(item, "displayName"),
+        name=text(item, "name"),
+        display_name=text(item, "displayName"),
         size_gb=float(size) if isinstance(size, (int, float)) else None,
-        format=_text(item, "format"),
+        format=text(item, "format"),
     )
 
 
@@ -218,18 +205,18 @@ def _parse_boot_order(item: t.Mapping[str, t.Any]) -> BootOrder:
         order=[str(device) for device in order] if isinstance(order, list) else [],
         devices={str(name): str(label) for name, label in devices.items()} if isinstance(devices, dict) else {},
         available_devices=[
-            {key: _text(device, key) for key in ("id", "name", "type")}
+            {key: text(device, key) for key in ("id", "name", "type")}
             for device in (bootable if isinstance(bootable, list) else [])
             if isinstance(device, dict)
         ],
     )
 
 
-def _parse_gate(actions: t.Mapping[str, t.Any], name: str) -> Gate:
-    gate = actions.get(name)
-    if not isinstance(gate, dict):
+def _required_gate(actions: t.Mapping[str, t.Any], name: str) -> Gate:
+    gate = parse_gate(actions, name)
+    if gate is None:
         raise ValueError(f"actions.{name} is not an object")
-    return Gate(gate.get("allowed") is True, _text(gate, "reason"), _text(gate, "code"))
+    return gate
 
 
 # --- finding ---------------------------------------------------------------------------------------------------------
@@ -390,13 +377,7 @@ def _check_gates(media: Media, plan: Plan) -> None:
     gates = {DOWNLOAD: ("a download", media.can_upload), MOUNT: ("a mount", media.can_mount)}
     for step in plan:
         what, gate = gates.get(step.action, ("", Gate(True)))
-        if not gate.allowed:
-            code = f" (code {gate.code})" if gate.code else ""
-            raise HostUpError(
-                f"The API does not allow {what} on this VPS now: {gate.reason or 'it gives no reason'}{code}. "
-                "Nothing was changed.",
-                Problem(code=gate.code, title=f"{step.action} not allowed", detail=gate.reason),
-            )
+        check_gate(gate, step.action, what)
 
 
 # --- foreseeing and checking -----------------------------------------------------------------------------------------

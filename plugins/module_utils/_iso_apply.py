@@ -41,12 +41,14 @@ from ansible_collections.hostup.cloud.plugins.module_utils._jobs import (
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._library import Turn, turn_to_download
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import vps_path
-
-# Seconds before each re-read. Reads may be stale: about 15 s after a write that the API has confirmed …
-CONFIRM_SCHEDULE = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 4.5)
-# … and up to 10 s after one whose outcome is unknown, before it is sent again.
-UNKNOWN_SCHEDULE = (0.0, 0.5, 1.0, 2.0, 3.0, 3.5)
-NOW = (0.0,)
+from ansible_collections.hostup.cloud.plugins.module_utils._write import (
+    CONFIRM_SCHEDULE,
+    NOW,
+    UNKNOWN_SCHEDULE,
+    confirm,
+    re_read,
+    write_once,
+)
 
 
 @dataclass
@@ -184,26 +186,15 @@ class Applier:
             return self._write_once(step)
 
     def _write_once(self, step: Step) -> Answer:
-        """Make one write happen. When its outcome is unknown, a re-read decides whether it is sent again.
-
-        A download is sent again once at most: a second one may run beside the first.
-        """
-        resends = 1 if step.action == DOWNLOAD else self.client.retries
-        lost = 0
-        answer: Answer | None = None
-        while answer is None:
-            try:
-                answer = self._write(step)
-            except HostUpError as error:
-                lost += error.outcome_unknown
-                if not lost:
-                    raise
-                if self._shows(step, UNKNOWN_SCHEDULE):
-                    answer = Answer(200, {})
-                elif not error.outcome_unknown or lost > resends or self.client.deadline.left() <= 0:
-                    error.timed_out = self.client.deadline.left() <= 0
-                    raise
-        if lost or (step.action, answer.status) not in ((DOWNLOAD, 200), (DELETE, 404)):  # those say: it was so already
+        """Make one write happen. A download is sent again once at most: a second one may run beside the first."""
+        answer, was_lost = write_once(
+            self.client,
+            send=lambda: self._write(step),
+            settle=lambda: self._shows(step, UNKNOWN_SCHEDULE),
+            resends=1 if step.action == DOWNLOAD else self.client.retries,
+        )
+        # those two say that it was so already
+        if was_lost or (step.action, answer.status) not in ((DOWNLOAD, 200), (DELETE, 404)):
             self.progress.actions.append(step.action)
         return answer
 
@@ -247,25 +238,16 @@ class Applier:
         self.progress.job = wait_for(self.client, job, keep)
 
     def _confirm(self, step: Step) -> None:
-        started = time.monotonic()
-        if is_done(self.progress.media, step, self.wish) or self._shows(step, CONFIRM_SCHEDULE):
-            return
-        raise HostUpError(
-            "The API took the request, but its ISO read did not show the outcome within "
-            f"{time.monotonic() - started:.0f} s. The next run goes on from what it finds.",
-            timed_out=self.client.deadline.left() <= 0,
-        )
+        if not is_done(self.progress.media, step, self.wish):
+            confirm(self.client, lambda: self._look(step), CONFIRM_SCHEDULE, "ISO read")
 
-    def _shows(self, step: Step, schedule: t.Sequence[float]) -> bool:
+    def _shows(self, step: Step, schedule: t.Iterable[float]) -> bool:
         """Re-read until the outcome of the step shows, a bounded number of times, at least once."""
-        for delay in schedule:
-            time.sleep(max(0.0, min(delay, self.client.deadline.left())))
-            self.progress.media = read_media(self.client, self.vps_id)
-            if is_done(self.progress.media, step, self.wish):
-                return True
-            if self.client.deadline.left() <= 0:
-                break
-        return False
+        return re_read(self.client, lambda: self._look(step), schedule)
+
+    def _look(self, step: Step) -> bool:
+        self.progress.media = read_media(self.client, self.vps_id)
+        return is_done(self.progress.media, step, self.wish)
 
     def _describe(self, step: Step) -> str:
         label = self.progress.media.label(step.iso_id)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 from ansible.module_utils.common.parameters import remove_values, sanitize_keys
 
-from ansible_collections.hostup.cloud.plugins.module_utils import _iso, _options, _url
+from ansible_collections.hostup.cloud.plugins.module_utils import _iso, _options, _power, _url
 from ansible_collections.hostup.cloud.plugins.module_utils._client import (
     Client,
     Connection,
@@ -24,7 +24,15 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUp
 from ansible_collections.hostup.cloud.plugins.module_utils._fleet import Fleet, Rest, Result, summary
 from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import Applier, Progress, read_media
 from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline
-from ansible_collections.hostup.cloud.plugins.module_utils._vps import check_vps_ids, find_vps
+from ansible_collections.hostup.cloud.plugins.module_utils._power_apply import PowerApplier, PowerProgress
+from ansible_collections.hostup.cloud.plugins.module_utils._vps import (
+    POWER_ACTIONS,
+    check_vps_ids,
+    find_vps,
+    read_power,
+    read_vpses,
+    selection,
+)
 
 INFO_DEADLINE = 3600.0  # seconds; bounds the wait for a rate limit where there is no wait_timeout
 
@@ -34,10 +42,14 @@ Lines = t.Callable[[str], None]
 
 @dataclass(frozen=True)
 class Context:
-    """How a task is run. ``secrets`` is added to when more of them become known."""
+    """How a task is run. ``secrets`` is added to when more of them become known.
+
+    ``nothing`` is the task's result when nothing is known yet.
+    """
 
     check_mode: bool
     secrets: set[str]
+    nothing: Result
 
 
 @dataclass(frozen=True)
@@ -45,13 +57,13 @@ class Task:
     """A module's argument spec and its work.
 
     ``check`` raises HostUpError for what can be seen to be wrong without the API, and returns the wish.
-    ``nothing`` is the result when nothing is known yet. ``work`` is for one VPS, which it is given by its ID.
+    ``nothing`` is the result when nothing is known yet.
     """
 
     spec: dict[str, t.Any]
     check: t.Callable[[Params], t.Any]
     nothing: Result
-    work: t.Callable[[Client, str, Params, t.Any, Context], Result | Rest]
+    work: t.Callable[[Client, Params, t.Any, Context], Result]
 
     def run(self, params: Params, check_mode: bool, say: Lines) -> Result:
         """The result, or the failed result. No secret is in it, whatever the API has echoed.
@@ -61,9 +73,10 @@ class Task:
         secrets = secrets_of(params)
         warnings: list[str] = []
         try:
-            result = self._run(params, Context(check_mode, secrets), say, warnings.append)
+            result = self._run(params, Context(check_mode, secrets, self.nothing), say, warnings.append)
         except HostUpError as error:
-            found = summary([], with_diff="diff" in self.nothing) if params["vps_ids"] is not None else self.nothing
+            is_fleet = params.get("vps_ids") is not None
+            found = summary([], with_diff="diff" in self.nothing) if is_fleet else self.nothing
             result = {"changed": False, **found, **error.as_result()}
         if warnings:
             result["warnings"] = warnings
@@ -71,17 +84,27 @@ class Task:
 
     def _run(self, params: Params, context: Context, say: Lines, warn: Lines) -> Result:
         wish = self.check(params)
-        vps_ids = check_vps_ids(params["vps_ids"])
         deadline = Deadline(params.get("wait_timeout", INFO_DEADLINE))
         with closing(Client(Connection.from_params(params), deadline, say, warn)) as client:
+            return self.work(client, params, wish, context)
 
-            def work(vps_id: str) -> Result | Rest:
-                return self.work(client, vps_id, params, wish, context)
 
-            if vps_ids is not None:
-                return Fleet(client, vps_ids, work, self.nothing).run()
-            result = work(find_vps(client, params))
-            return result.go_on() if isinstance(result, Rest) else result
+def on_vps(
+    work: t.Callable[[Client, str, Params, t.Any, Context], Result | Rest],
+) -> t.Callable[[Client, Params, t.Any, Context], Result]:
+    """What is to be done to the selected VPS, or to each of a fleet, which ``work`` is given by their IDs."""
+
+    def on_selected(client: Client, params: Params, wish: t.Any, context: Context) -> Result:
+        def on_one(vps_id: str) -> Result | Rest:
+            return work(client, vps_id, params, wish, context)
+
+        vps_ids = check_vps_ids(params["vps_ids"])
+        if vps_ids is not None:
+            return Fleet(client, vps_ids, on_one, context.nothing).run()
+        result = on_one(find_vps(client, params))
+        return result.go_on() if isinstance(result, Rest) else result
+
+    return on_selected
 
 
 def _masked(result: Result, secrets: set[str], api_key: str | None) -> Result:
@@ -111,7 +134,7 @@ def _manage_iso(client: Client, vps_id: str, params: Params, wish: _iso.Wish, co
         context.secrets.update(_url.url_secrets(url, wish.name))
         return url
 
-    with _telling(progress):
+    with _telling(lambda: _iso_result(progress)):
         progress.read_at = time.time()
         before = progress.before = progress.media = read_media(client, vps_id)
         plan = _iso.make_plan(before, wish)
@@ -129,7 +152,7 @@ def _manage_iso(client: Client, vps_id: str, params: Params, wish: _iso.Wish, co
 
     def delete() -> Result:
         """Comes after the unmounts on all VPSs: the API refuses to delete what is mounted."""
-        with _telling(progress):
+        with _telling(lambda: _iso_result(progress)):
             applier.apply(deletes, look_first=params["vps_ids"] is not None)
         return _iso_result(progress)
 
@@ -137,12 +160,12 @@ def _manage_iso(client: Client, vps_id: str, params: Params, wish: _iso.Wish, co
 
 
 @contextmanager
-def _telling(progress: Progress) -> t.Iterator[None]:
+def _telling(result: t.Callable[[], Result]) -> t.Iterator[None]:
     """Have a failure tell what is known so far."""
     try:
         yield
     except HostUpError as error:
-        error.so_far = _iso_result(progress)
+        error.so_far = result()
         raise
 
 
@@ -153,10 +176,14 @@ def _refuse_empty(params: Params, *names: str) -> None:
             raise HostUpError(f"{name} is empty: leave it out, or say which ISO is meant.")
 
 
-def _wish(params: Params) -> _iso.Wish:
-    """Check what can be checked without the API. Raises HostUpError."""
+def _refuse_no_time(params: Params) -> None:
     if params["wait_timeout"] < 1:
         raise HostUpError(f"wait_timeout must be at least 1 second, not {params['wait_timeout']}.")
+
+
+def _wish(params: Params) -> _iso.Wish:
+    """Check what can be checked without the API. Raises HostUpError."""
+    _refuse_no_time(params)
     _refuse_empty(params, "iso_id")
     url, name = params["url"], params["name"]
     if url is not None:
@@ -215,7 +242,7 @@ VPS_ISO = Task(
     },
     check=_wish,
     nothing=_iso_result(Progress(_iso.Wish("present"))),
-    work=_manage_iso,
+    work=on_vps(_manage_iso),
 )
 
 
@@ -254,5 +281,94 @@ VPS_ISO_INFO = Task(
     },
     check=lambda params: _refuse_empty(params, "name", "iso_id"),
     nothing={"changed": False, "vps_id": None},
-    work=_show_iso,
+    work=on_vps(_show_iso),
+)
+
+
+# --- hostup_vps_info -------------------------------------------------------------------------------------------------
+
+
+def _show_vps(client: Client, params: Params, _wish: t.Any, context: Context) -> Result:
+    items = read_vpses(client, params)
+    if not params["details"]:
+        return {"changed": False, "vps": items}
+
+    def read(vps_id: str) -> Result:
+        power = read_power(client, vps_id)
+        gates = {f"can_{action}": power.gates.get(action) for action in POWER_ACTIONS}
+        actions = {name: asdict(gate) if gate else None for name, gate in gates.items()}
+        return {"changed": False, "vps_id": vps_id, "power_state": power.state, "actions": actions}
+
+    result = Fleet(client, [item["id"] for item in items], read, context.nothing).run()
+    vps = []
+    for item, details in zip(items, result.pop("results")):
+        power_state = details.get("power_state") or item["power_state"]
+        told = {name: details[name] for name in ("failed", "msg")}
+        vps.append({**item, "power_state": power_state, "actions": details.get("actions"), **told})
+    return {**result, "vps": vps}
+
+
+VPS_INFO = Task(
+    spec={
+        "argument_spec": {
+            **_options.CONNECTION,
+            **_options.VPS,
+            "details": {"type": "bool", "default": False},
+        },
+        "mutually_exclusive": [_options.ONE_VPS],
+    },
+    check=selection,
+    nothing={"changed": False},
+    work=_show_vps,
+)
+
+
+# --- hostup_vps_power ------------------------------------------------------------------------------------------------
+
+
+def _manage_power(client: Client, vps_id: str, _params: Params, wish: _power.Wish, context: Context) -> Result:
+    progress = PowerProgress(vps_id)
+    applier = PowerApplier(client, vps_id, wish, progress)
+    with _telling(lambda: _power_result(progress)):
+        if context.check_mode:
+            applier.foretell()
+        else:
+            applier.apply()
+    return _power_result(progress)
+
+
+def _power_wish(params: Params) -> _power.Wish:
+    _refuse_no_time(params)
+    return _power.Wish(params["state"], params["force"], params["wait"])
+
+
+def _power_result(progress: PowerProgress) -> Result:
+    before, after = progress.before, progress.status
+    return {
+        "changed": bool(progress.actions),
+        "vps_id": progress.vps_id,
+        "power_state": after.state,
+        "job": progress.job.as_result() if progress.job else None,
+        "actions": progress.actions,
+        "diff": {"before": {"power_state": before.state}, "after": {"power_state": after.state}} if before else {},
+    }
+
+
+VPS_POWER = Task(
+    spec={
+        "argument_spec": {
+            **_options.CONNECTION,
+            **_options.VPS,
+            **_options.FLEET,
+            "state": {"type": "str", "required": True, "choices": ["started", "stopped", "restarted"]},
+            "force": {"type": "bool", "default": False},
+            "wait": {"type": "bool", "default": True},
+            "wait_timeout": {"type": "int", "default": 300},
+        },
+        "mutually_exclusive": [_options.ANY_VPS],
+        "required_one_of": [_options.ANY_VPS],
+    },
+    check=_power_wish,
+    nothing=_power_result(PowerProgress()),
+    work=on_vps(_manage_power),
 )

@@ -2,19 +2,30 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which VPS a task is about: by ID, name or primary address."""
+"""VPSs: finding them by ID, name or primary address, and what the API's documents say of them."""
 
 from __future__ import annotations
 
 import ipaddress
 import typing as t
+from dataclasses import dataclass
 from urllib.parse import quote
 
-from ansible_collections.hostup.cloud.plugins.module_utils._client import Client
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, unexpected_shape
+from ansible_collections.hostup.cloud.plugins.module_utils._documents import (
+    Document,
+    Gate,
+    flag,
+    number,
+    parse_gate,
+    part,
+    text,
+)
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._options import ONE_VPS
 
 VPS_PATH = "/api/v2/vps"
+POWER_ACTIONS = ("start", "shutdown", "stop", "restart", "reset")
 
 
 def vps_path(vps_id: str) -> str:
@@ -22,14 +33,27 @@ def vps_path(vps_id: str) -> str:
     return f"{VPS_PATH}/{quote(vps_id, safe='')}"
 
 
+# --- finding ---------------------------------------------------------------------------------------------------------
+
+
 def check_vps_ids(vps_ids: list[str] | None) -> list[str] | None:
     """The IDs of a fleet, each once; ``None`` where one VPS is selected. Raises HostUpError for one that is empty."""
     if vps_ids is None:
         return None
-    for number, vps_id in enumerate(vps_ids):
+    for place, vps_id in enumerate(vps_ids):
         if not vps_id.strip():
-            raise HostUpError(f"vps_ids[{number}] is empty: expected the ID of a VPS, such as vps_01hxa3b4c5d6.")
+            raise HostUpError(f"vps_ids[{place}] is empty: expected the ID of a VPS, such as vps_01hxa3b4c5d6.")
     return list(dict.fromkeys(vps_ids))
+
+
+def selection(params: t.Mapping[str, t.Any]) -> str | None:
+    """Which option selects one VPS, ``None`` for none. Raises HostUpError for one that can select nothing."""
+    option = next((name for name in ONE_VPS if params[name] is not None), None)
+    if option and not params[option].strip():
+        raise HostUpError(f"{option} is empty: expected what names one VPS, such as an ID like vps_01hxa3b4c5d6.")
+    if option == "vps_ip" and not _address(params["vps_ip"]):
+        raise HostUpError(f"vps_ip: {params['vps_ip']!r} is not an IP address.")
+    return option
 
 
 def find_vps(client: Client, params: t.Mapping[str, t.Any]) -> str:
@@ -37,21 +61,10 @@ def find_vps(client: Client, params: t.Mapping[str, t.Any]) -> str:
 
     Raises HostUpError for no match or several, with what was found.
     """
-    option = next(name for name in ONE_VPS if params[name] is not None)
-    if not params[option].strip():
-        raise HostUpError(f"{option} is empty: expected what names one VPS, such as an ID like vps_01hxa3b4c5d6.")
+    option = str(selection(params))
     if option == "vps_id":
         return str(params["vps_id"])
-    # the list and its filter have the same names
-    field, spelling = ("name", str.casefold) if option == "vps_name" else ("primaryIp", _address)
-    wanted = spelling(params[option])
-    if not wanted:
-        raise HostUpError(f"vps_ip: {params[option]!r} is not an IP address.")
-    found = [
-        vps
-        for vps in client.pages(VPS_PATH, {field: wanted if option == "vps_ip" else params[option]})
-        if isinstance(vps.get("id"), str) and spelling(str(vps.get(field) or "")) == wanted
-    ]
+    found = matching_vpses(client, option, params[option])
     if len(found) == 1:
         return str(found[0]["id"])
     if not found:
@@ -65,9 +78,124 @@ def find_vps(client: Client, params: t.Mapping[str, t.Any]) -> str:
     )
 
 
+def matching_vpses(client: Client, option: str, value: str) -> list[Document]:
+    """The VPSs of this name or this primary address. Raises HostUpError."""
+    # the list and its filter have the same names
+    field, spelling = ("name", str.casefold) if option == "vps_name" else ("primaryIp", _address)
+    wanted = spelling(value)
+    return [
+        vps
+        for vps in client.pages(VPS_PATH, {field: wanted if option == "vps_ip" else value})
+        if text(vps, "id") and spelling(str(vps.get(field) or "")) == wanted
+    ]
+
+
 def _address(value: str) -> str:
     """The one spelling of an IP address; empty for anything else."""
     try:
         return str(ipaddress.ip_address(value.strip()))
     except ValueError:
         return ""
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Power:
+    """The power of one VPS. ``uptime`` is in seconds. The gates are by `POWER_ACTIONS`, those that the API tells."""
+
+    state: str | None
+    uptime: float | None
+    gates: dict[str, Gate]
+
+
+def list_vpses(client: Client) -> list[dict[str, t.Any]]:
+    """All VPSs, each once, as `vps_item` has them. Raises HostUpError."""
+    items = [vps_item(VPS_PATH, document) for document in client.pages(VPS_PATH, {})]
+    return list({item["id"]: item for item in items}.values())  # one may move to the next page while that is read
+
+
+def read_vpses(client: Client, params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The selected VPSs, or all where none is selected. Raises HostUpError, but not where there is no such VPS."""
+    option = selection(params)
+    if option is None:
+        return list_vpses(client)
+    if option != "vps_id":
+        return [vps_item(VPS_PATH, document) for document in matching_vpses(client, option, params[option])]
+    path = vps_path(params["vps_id"])
+    try:
+        return [vps_item(path, unwrapped(client.get(path).body))]
+    except HostUpError as error:
+        if error.problem.code == "vps_not_found":
+            return []
+        raise
+
+
+def read_power(client: Client, vps_id: str) -> Power:
+    """The power state and the gates. Raises HostUpError."""
+    return parse_power(client.get(f"{vps_path(vps_id)}/details").body)
+
+
+def unwrapped(body: Document) -> Document:
+    """The document of one VPS, which may lie under ``data``, ``vps`` or both. What is beside it is kept."""
+    for key in ("data", "vps"):
+        body = {**body, **(part(body, key) or {})}
+    return body
+
+
+def parse_power(body: Document) -> Power:
+    """Read the answer of ``GET /api/v2/vps/{id}/details``; that of ``…/status`` has no gates."""
+    document = unwrapped(body)
+    actions = part(document, "actions") or {}
+    gates = {action: parse_gate(actions, f"can{action.capitalize()}") for action in POWER_ACTIONS}
+    return Power(
+        state=text(document, "powerState"),
+        uptime=number(document, "uptime"),
+        gates={action: gate for action, gate in gates.items() if gate is not None},
+    )
+
+
+def vps_item(path: str, document: Document) -> dict[str, t.Any]:
+    """A VPS as `hostup_vps_info` and the inventory show it. Raises HostUpError for one without an ID.
+
+    ``path`` is where the document comes from.
+    """
+    vps_id, tags = text(document, "id"), document.get("tags")
+    if vps_id is None:
+        raise unexpected_shape("GET", path, "a VPS has no id")
+    return {
+        "id": vps_id,
+        "name": text(document, "name"),
+        "primary_ip": text(document, "primaryIp"),
+        "service_status": text(document, "serviceStatus"),
+        "power_state": text(document, "powerState"),
+        "operating_system": _fields(part(document, "operatingSystem"), _SYSTEM),
+        "billing": _fields(part(document, "billing"), _BILLING),
+        "resources": _fields(part(document, "resources"), _RESOURCES),
+        "tags": [tag for tag in tags if isinstance(tag, str) and tag] if isinstance(tags, list) else [],
+    }
+
+
+_Readers = dict[str, tuple[str, t.Callable[[Document, str], t.Any]]]
+_SYSTEM: _Readers = {
+    "display_name": ("displayName", text),
+    "family": ("family", text),
+    "version": ("version", text),
+    "variant": ("variant", text),
+}
+_BILLING: _Readers = {
+    "amount": ("amount", number),
+    "currency_code": ("currencyCode", text),
+    "billing_cycle": ("billingCycle", text),
+    "is_payg": ("isPayg", flag),
+}
+_RESOURCES: _Readers = {
+    "cpu_cores": ("cpuCores", number),
+    "memory_gb": ("memoryGb", number),
+    "storage_gb": ("storageGb", number),
+}
+
+
+def _fields(document: Document | None, readers: _Readers) -> dict[str, t.Any] | None:
+    return {name: read(document, key) for name, (key, read) in readers.items()} if document is not None else None

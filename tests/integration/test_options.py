@@ -43,22 +43,22 @@ class Effect:
 
 OURS = object()  # the value that all tasks have
 BOTH = ("hostup_vps_iso", "hostup_vps_iso_info")
+POWER = ("hostup_vps_power",)
+ALL = (*BOTH, *POWER, "hostup_vps_info")
 NEW = {"name": "new.iso"}
 HELD = {"state": "unmounted"}
 # In each world: ubuntu.iso is in the library and in ide2, other.iso in the library; ide3 is an empty drive.
 EFFECTS = [
-    Effect("api_key", OURS, "wrong", modules=BOTH),
-    Effect("api_base", OURS, "http://127.0.0.1:1", {"api_retries": 0}, modules=BOTH),
-    Effect("api_timeout", 1, 10, {"api_retries": 0}, BOTH, faults=({"kind": "slow", "seconds": 2.0, "times": None},)),
-    Effect(
-        "api_retries", 0, 1, modules=BOTH, faults=({"kind": "problem"}, {"kind": "problem", "after": 1, "times": 2})
-    ),
-    Effect("ca_path", "{{ ca_path }}", modules=BOTH, tls=True),
-    Effect("validate_certs", False, True, modules=BOTH, tls=True),
-    Effect("vps_id", "{{ vps_id }}", "vps_other", modules=BOTH, selects_vps=True),
-    Effect("vps_name", "{{ vps_name }}", "other", modules=BOTH, selects_vps=True),
-    Effect("vps_ip", "{{ vps_ip }}", "192.0.2.200", modules=BOTH, selects_vps=True),
-    Effect("vps_ids", ["{{ vps_id }}"], ["vps_other"], modules=BOTH, selects_vps=True),
+    Effect("api_key", OURS, "wrong", modules=ALL),
+    Effect("api_base", OURS, "http://127.0.0.1:1", {"api_retries": 0}, modules=ALL),
+    Effect("api_timeout", 1, 10, {"api_retries": 0}, ALL, faults=({"kind": "slow", "seconds": 2.0, "times": None},)),
+    Effect("api_retries", 0, 1, modules=ALL, faults=({"kind": "problem"}, {"kind": "problem", "after": 1, "times": 2})),
+    Effect("ca_path", "{{ ca_path }}", modules=ALL, tls=True),
+    Effect("validate_certs", False, True, modules=ALL, tls=True),
+    Effect("vps_id", "{{ vps_id }}", "vps_other", modules=ALL, selects_vps=True),
+    Effect("vps_name", "{{ vps_name }}", "other", modules=ALL, selects_vps=True),
+    Effect("vps_ip", "{{ vps_ip }}", "192.0.2.200", modules=ALL, selects_vps=True),
+    Effect("vps_ids", ["{{ vps_id }}"], ["vps_other"], modules=(*BOTH, *POWER), selects_vps=True),
     Effect("name", "ubuntu.iso", "other.iso", {"state": "unmounted"}),
     Effect("name", "ubuntu.iso", modules=("hostup_vps_iso_info",)),
     Effect("iso_id", "{{ iso_id }}", "iso_other", {"name": None}, modules=BOTH),
@@ -70,10 +70,15 @@ EFFECTS = [
     Effect("keep_drive", True, False, HELD, switches={"unmount_removes_drive": True}),
     Effect("on_conflict", "fail", "replace", {"name": "other.iso", "state": "mounted", "device": "ide2"}),
     Effect("wait", False, True, {"url": "{{ url }}", **NEW}),
+    Effect("details", True, False, modules=("hostup_vps_info",)),
     Effect("wait_timeout", 1, 60, {"url": "{{ url }}", **NEW}),
+    Effect("state", "stopped", "started", modules=POWER),
+    Effect("force", True, False, {"state": "stopped"}, POWER),
+    Effect("wait", False, True, {"state": "stopped"}, POWER),
+    Effect("wait_timeout", 1, 60, {"state": "stopped"}, POWER, switches={"shutdown_seconds": 3.0}),
 ]
 # Gives an option the value that it has anyway: shows that the comparison can tell when nothing changes.
-CONTROL = Effect("validate_certs", True, modules=BOTH)
+CONTROL = Effect("validate_certs", True, modules=ALL)
 
 
 def documentation(module: str) -> dict[str, Any]:
@@ -135,6 +140,7 @@ def test_every_option_changes_a_request_or_a_result(
                     "api_base": emulator.url,
                     "vps_id": None if effect.selects_vps else vps.id,
                     "name": "ubuntu.iso" if module == "hostup_vps_iso" else None,
+                    "state": "started" if module in POWER else None,
                     **effect.base,
                 }
                 value = effect.given if way == "with" else effect.instead_of
@@ -176,10 +182,10 @@ def test_every_option_changes_a_request_or_a_result(
             for call in emulator.calls
             if call.vps_id == own["vps_id"] and "/jobs/" not in call.path
         ]
-        result = {
-            name: value for name, value in seen[host].items() if name in ("msg", "actions", "available", "mounted")
-        }
+        shown = ("msg", "actions", "available", "mounted", "vps")
+        result = {name: value for name, value in seen[host].items() if name in shown}
         text = json.dumps((sent, result)).replace(own["vps_name"], "HOST")
+        text = text.replace(f'"{own["vps_ip"]}"', '"IP"')
         return re.sub(r"\b(vps|iso|job|req)_[0-9a-z]{26}", r"\1", text)
 
     same = [host for host in hosts if host.endswith("-with") and trace(host) == trace(f"{host}out")]

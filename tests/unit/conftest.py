@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from harness import Clock, Site, Web
 
-WAITING = ("_client", "_iso_apply", "_jobs", "_library", "_pacing", "_tasks")
+WAITING = ("_client", "_iso_apply", "_jobs", "_library", "_pacing", "_power_apply", "_tasks", "_write")
 
 
 @pytest.fixture(autouse=True)

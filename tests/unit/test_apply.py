@@ -9,13 +9,8 @@ import pytest
 
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso import Wish, make_plan
-from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import (
-    CONFIRM_SCHEDULE,
-    UNKNOWN_SCHEDULE,
-    Applier,
-    Progress,
-    read_media,
-)
+from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import Applier, Progress, read_media
+from ansible_collections.hostup.cloud.plugins.module_utils._write import CONFIRM_SCHEDULE, UNKNOWN_SCHEDULE
 from emulator.world import Drive
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from ansible_collections.hostup.cloud.plugins.module_utils import _iso
+from ansible_collections.hostup.cloud.plugins.module_utils import _documents, _iso
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from emulator.world import World
 from iso_cases import CASES, WANTED, WANTED_ID, Case
@@ -92,9 +93,13 @@ def test_drive_that_went_with_its_iso_is_attached_again() -> None:
 
 def test_core_is_pure() -> None:
     """It imports neither Ansible nor anything that reaches the network."""
-    tree = ast.parse(Path(str(_iso.__file__)).read_text())
-    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} | {
-        name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
-    }
-    errors = "ansible_collections.hostup.cloud.plugins.module_utils._errors"
-    assert imported == {"__future__", "typing", "dataclasses", errors}
+
+    def imported(module: ModuleType) -> set[str | None]:
+        tree = ast.parse(Path(str(module.__file__)).read_text())
+        return {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} | {
+            name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+        }
+
+    utils = "ansible_collections.hostup.cloud.plugins.module_utils"
+    assert imported(_documents) == {"__future__", "typing", "dataclasses", f"{utils}._errors"}
+    assert imported(_iso) == imported(_documents) | {f"{utils}._documents"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hostup.cloud.plugins.module_utils._documents import Gate
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso import (
     BUSY,
@@ -17,7 +18,6 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso import (
     MISSING,
     NO_DRIVE,
     BootOrder,
-    Gate,
     Iso,
     Media,
     Mount,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Selecting a VPS by ID, name or address."""
+"""Selecting a VPS by ID, name or address, and reading what the API tells of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.hostup.cloud.plugins.module_utils._documents import Gate
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from ansible_collections.hostup.cloud.plugins.module_utils._vps import find_vps, vps_path
+from ansible_collections.hostup.cloud.plugins.module_utils._vps import (
+    Power,
+    find_vps,
+    list_vpses,
+    parse_power,
+    vps_item,
+    vps_path,
+)
 
 if TYPE_CHECKING:
     from harness import Site
@@ -90,3 +98,89 @@ def test_empty_is_no_vps(site: Site, option: str) -> None:
     with pytest.raises(HostUpError, match=f"{option} is empty"):
         find_vps(site.client(), {"vps_id": None, "vps_name": None, "vps_ip": None, option: ""})
     assert site.calls == []
+
+
+# --- reading
+
+DOCUMENT: dict[str, Any] = {
+    "id": "vps_1",
+    "name": "web-01",
+    "primaryIp": "192.0.2.1",
+    "serviceStatus": "active",
+    "powerState": "running",
+    "operatingSystem": {"displayName": "Debian 13", "family": "debian", "version": "13", "variant": "minimal"},
+    "billing": {"amount": 49.5, "currencyCode": "SEK", "billingCycle": "monthly", "isPayg": True},
+    "resources": {"cpuCores": 2, "memoryGb": 4, "storageGb": 50},
+    "tags": ["web", "prod"],
+    "pinned": True,
+}
+ITEM: dict[str, Any] = {
+    "id": "vps_1",
+    "name": "web-01",
+    "primary_ip": "192.0.2.1",
+    "service_status": "active",
+    "power_state": "running",
+    "operating_system": {"display_name": "Debian 13", "family": "debian", "version": "13", "variant": "minimal"},
+    "billing": {"amount": 49.5, "currency_code": "SEK", "billing_cycle": "monthly", "is_payg": True},
+    "resources": {"cpu_cores": 2, "memory_gb": 4, "storage_gb": 50},
+    "tags": ["web", "prod"],
+}
+
+
+def test_an_item() -> None:
+    assert vps_item("/", DOCUMENT) == ITEM
+
+
+@pytest.mark.parametrize("document", [{"id": "vps_1"}, {**dict.fromkeys(DOCUMENT), "id": "vps_1"}])
+def test_what_is_not_told_is_null(document: dict[str, Any]) -> None:
+    assert vps_item("/", document) == {**dict.fromkeys(ITEM), "id": "vps_1", "tags": []}
+
+
+def test_parts_that_are_not_told_are_null() -> None:
+    item = vps_item("/", {"id": "vps_1", "operatingSystem": {}, "billing": {"amount": "49"}, "tags": [None, "", "x"]})
+    assert item["operating_system"] == dict.fromkeys(ITEM["operating_system"])
+    assert item["billing"] == dict.fromkeys(ITEM["billing"])
+    assert item["tags"] == ["x"]
+
+
+@pytest.mark.parametrize("vps_id", [None, "", 7])
+def test_a_vps_without_an_id(vps_id: Any) -> None:
+    with pytest.raises(HostUpError, match=r"GET /somewhere .* unexpected shape: a VPS has no id"):
+        vps_item("/somewhere", {**DOCUMENT, "id": vps_id})
+
+
+GATES = {
+    "canStart": {"allowed": False, "reason": "It is running.", "code": "already_running"},
+    "canStop": {"allowed": True, "reason": None},
+    "canReset": None,
+}
+DETAILS: dict[str, Any] = {"powerState": "running", "uptime": 77, "actions": GATES}
+POWER = Power("running", 77, {"start": Gate(False, "It is running.", "already_running"), "stop": Gate(True)})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DETAILS,
+        {"data": DETAILS},
+        {"vps": DETAILS},
+        {"success": True, "data": {"vps": DETAILS}},
+        {"vps": {"powerState": "running", "uptime": 77}, "actions": GATES},
+        {**DETAILS, "data": None, "vps": "vps_1"},
+    ],
+)
+def test_power_lies_flat_or_wrapped(body: dict[str, Any]) -> None:
+    assert parse_power(body) == POWER
+
+
+@pytest.mark.parametrize("body", [{}, {"powerState": None, "uptime": None, "actions": None}, {"uptime": "1 d"}])
+def test_power_that_is_not_told(body: dict[str, Any]) -> None:
+    assert parse_power(body) == Power(None, None, {})
+
+
+def test_all_vpses_each_once(site: Site) -> None:
+    """A VPS that moves to the next page while the list is read is told twice."""
+    pages = [{"data": [{"id": "vps_1"}, {"id": "vps_2"}], "nextCursor": "x"}, {"data": [{"id": "vps_2"}]}]
+    for page in pages:
+        site.fault("wrong_shape", path="/api/v2/vps$", body=page)
+    assert [item["id"] for item in list_vpses(site.client())] == ["vps_1", "vps_2"]
