@@ -2,9 +2,9 @@
 # Needs Python 3.10 or newer with its venv module, git and a package index. Everything else goes into .venv.
 
 PYTHON ?= python3
-PARTS = lint docs changelog sanity unit integration build
+PARTS = lint docs changelog sanity unit integration machines build
 
-.PHONY: help venv demo test $(PARTS) bench format clean
+.PHONY: help venv demo test $(PARTS) e2e bench format clean
 
 help:
 	@echo "make demo         show the collection at work against the emulator; no account needed"
@@ -15,7 +15,9 @@ help:
 	@echo "make sanity       ansible-test sanity"
 	@echo "make unit         the unit tests"
 	@echo "make integration  playbooks against the emulator"
+	@echo "make machines     virtual machines that boot, and are reinstalled; needs QEMU"
 	@echo "make build        the tarball, and what galaxy-importer says of it"
+	@echo "make e2e          show the reinstallation of two virtual machines, start to end; needs QEMU"
 	@echo "make bench        measure what tasks cost, beside other collections, and write docs/benchmarks.md"
 	@echo "make format       mend what ruff can mend"
 	@echo "make clean        remove .venv and what the checks leave behind"
@@ -45,6 +47,9 @@ test: venv
 
 $(PARTS): venv
 	@.venv/bin/python tests/check.py $@
+
+e2e: venv
+	@.venv/bin/python -m pytest tests/machines/test_story.py -qs
 
 bench: venv
 	@cd tests && ../.venv/bin/python -m benchmarks

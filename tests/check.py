@@ -143,6 +143,10 @@ class Checks:
         """Playbooks and processes against the emulator."""
         self.tool("pytest", "tests/integration", cwd=CLONE)
 
+    def machines(self) -> None:
+        """The emulator on real virtual machines, and servers that are reinstalled for real."""
+        self.tool("pytest", "tests/machines", cwd=CLONE)
+
     def build(self) -> None:
         """The tarball holds what users need and nothing else, and Galaxy takes it without a word."""
         self.run("ansible-galaxy", "collection", "build", "--output-path", str(self.scratch))
@@ -209,7 +213,7 @@ def prepare_home() -> None:
 
 def main() -> int:
     """Run the parts and sum up."""
-    parts = ["lint", "docs", "changelog", "sanity", "unit", "integration", "build"]
+    parts = ["lint", "docs", "changelog", "sanity", "unit", "integration", "machines", "build"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"one of {', '.join(parts)}")
     chosen = parser.parse_args().parts or parts

@@ -10,12 +10,15 @@ import tempfile
 import threading
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .downloads import Downloads
 from .server import Emulator
 from .switches import JobFaults, Switches, change
 from .world import World
+
+if TYPE_CHECKING:
+    from .machines import Machines
 
 DESCRIPTION = """\
 Emulates the part of the HostUp API that this collection uses, on this machine: nothing here costs money or touches a
@@ -67,29 +70,71 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--download-seconds", type=float, default=0.0, metavar="S", help="let a download take at least S seconds"
     )
+    machines = parser.add_argument_group("what the VPSs are")
+    machines.add_argument(
+        "--backend",
+        choices=("memory", "qemu"),
+        default="memory",
+        help="memory: books are kept; qemu: each is a virtual machine on this computer (default: %(default)s)",
+    )
+    machines.add_argument(
+        "--machines-dir", type=Path, help="where disks and console logs go (default: a folder that goes at the end)"
+    )
+    machines.add_argument(
+        "--ssh-port",
+        type=int,
+        metavar="N",
+        help="give each VPS a loopback address whose port N leads to its port 22 (default: no network)",
+    )
+    machines.add_argument("--memory-mb", type=int, default=256, metavar="N", help="memory (default: %(default)s)")
+    machines.add_argument("--disk-mb", type=int, default=1024, metavar="N", help="disk (default: %(default)s)")
     add_switches(parser, "behaviour that the provider does not document", Switches)
     add_switches(parser, "jobs that go wrong", JobFaults, "job_")
     return parser.parse_args()
+
+
+def real_machines(arguments: argparse.Namespace, folder: Path, downloads: Downloads) -> Machines:
+    """Return the machines that the command line describes, or end with what they lack."""
+    try:
+        from .qemu import QemuMachines  # noqa: PLC0415 - optional
+
+        return QemuMachines(
+            folder,
+            downloads.find,
+            ssh_port=arguments.ssh_port,
+            disk_mb=arguments.disk_mb,
+            memory_mb=arguments.memory_mb,
+        )
+    except ModuleNotFoundError:
+        raise SystemExit("The machines need the Python package qemu.qmp.") from None
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
 
 
 def main() -> None:
     """Serve until interrupted or told to end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = parse()
-    world = World()
-    change(world.switches, given(arguments, Switches) | {"job": given(arguments, JobFaults, "job_")})
     tls = None
     if arguments.tls_cert:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(arguments.tls_cert, arguments.tls_key)
-    owner = world.add_owner("demo")
-    key = world.add_key(owner, arguments.key)
-    for number, name in enumerate(arguments.vps or ("web-01", "db-01"), start=1):
-        world.add_vps(owner, name, primary_ip=f"192.0.2.{number}" if number < 255 else None)
     with tempfile.TemporaryDirectory() as folder:
         downloads = Downloads(
-            arguments.library_dir or Path(folder), rate=arguments.download_rate, min_seconds=arguments.download_seconds
+            arguments.library_dir or Path(folder, "library"),
+            rate=arguments.download_rate,
+            min_seconds=arguments.download_seconds,
         )
+        machines = None
+        if arguments.backend == "qemu":
+            machines = real_machines(arguments, arguments.machines_dir or Path(folder, "machines"), downloads)
+        world = World(machines=machines)
+        change(world.switches, given(arguments, Switches) | {"job": given(arguments, JobFaults, "job_")})
+        owner = world.add_owner("demo")
+        key = world.add_key(owner, arguments.key)
+        network = "127.0.2" if arguments.ssh_port else "192.0.2"
+        for number, name in enumerate(arguments.vps or ("web-01", "db-01"), start=1):
+            world.add_vps(owner, name, primary_ip=f"{network}.{number}" if number < 255 else None)
         try:
             emulator = Emulator(
                 world,

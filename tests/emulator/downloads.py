@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from .model import Vps
     from .world import StartDownload
 
 CHUNK = 1024 * 1024
@@ -72,6 +73,12 @@ class Downloads:
         """Return where a library file lies."""
         return self.library / quote(owner, safe=" ") / filename
 
+    def find(self, vps: Vps, iso_id: str) -> Path | None:
+        """Return where an ISO of this VPS's owner lies, if it was downloaded."""
+        iso = vps.owner.library.get(iso_id)
+        path = self.path(vps.owner.name, iso.name) if iso and iso.name else None
+        return path if path and path.is_file() else None
+
     def start(self, order: StartDownload, report: Report) -> None:
         """Begin a download; `report` hears of its progress and its end."""
         threading.Thread(target=self._run, args=(order, report), name=order.job_id, daemon=True).start()
@@ -89,20 +96,21 @@ class Downloads:
         fetched = target.with_name(f".{order.job_id}.fetched")
         unpacked = target.with_name(f".{order.job_id}.unpacked")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._fetch(order.url, fetched, report.progress)
-            self._unpack(fetched, order.decompress, unpacked)
-            size = unpacked.stat().st_size
-            unpacked.replace(target)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._fetch(order.url, fetched, report.progress)
+                self._unpack(fetched, order.decompress, unpacked)
+                size = unpacked.stat().st_size
+                unpacked.replace(target)
+            finally:
+                fetched.unlink(missing_ok=True)
+                unpacked.unlink(missing_ok=True)
         except DownloadError as failure:
             report.failed(str(failure))
         except Exception as failure:  # noqa: BLE001 - a job that silently stays open would be worse
             report.failed(f"The download failed: {type(failure).__name__}: {failure}")
         else:
             report.done(size)
-        finally:
-            fetched.unlink(missing_ok=True)
-            unpacked.unlink(missing_ok=True)
 
     def _fetch(self, url: str, target: Path, progress: Callable[[int, int | None], None]) -> None:
         """Stream a URL to a file."""

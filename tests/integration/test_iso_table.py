@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from emulator.model import Vps
+from emulator.qemu import PROGRAM, QemuMachines
 from emulator.switches import change
 from iso_cases import CASES, URL, Case
 from lab import SHELLS, Lab
@@ -46,14 +50,22 @@ def without_drives(result: dict[str, Any]) -> tuple[list[str], list[str]]:
     return actions, [drive for drive in result["diff"]["after"]["drives"] if not drive.endswith(": empty")]
 
 
-@pytest.mark.parametrize(
-    ("shell", "switches"), [*((shell, {}) for shell in SHELLS), ("controller", OTHERWISE), ("controller", DRIVES_GO)]
-)
-def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
-    change(lab.world.switches, switches)
+# A case, its VPS, and the key of that one's owner.
+Row = tuple[Case, Vps, str]
+
+# So many real machines run at the same time; each takes 50 MB.
+AT_ONCE = 25
+
+
+def build_rows(lab: Lab, cases: list[Case]) -> list[Row]:
+    """Put cases into the world."""
+    return [(case, *case.build(lab.world)) for case in cases]
+
+
+def play_rows(lab: Lab, rows: list[Row], shell: str, *, drives_go: bool = False) -> None:
+    """Have Ansible do them all, three times."""
     hosts, ids = {}, {}
-    for case in CASES:
-        vps, key = case.build(lab.world)
+    for case, vps, key in rows:
         ids[case.name] = vps.id
         wish = dict(case.options)
         if "url" in wish:
@@ -78,7 +90,7 @@ def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
         assert tuple(first["actions"]) == case.outcome
         assert first["changed"] is second["changed"] is bool(case.outcome)
         assert first["device"] == second["device"]
-        if switches is DRIVES_GO:
+        if drives_go:
             assert without_drives(first) == without_drives(second)
         else:
             assert (first["actions"], first["diff"]) == (second["actions"], second["diff"])
@@ -88,9 +100,42 @@ def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
         assert [call.method for call in lab.calls[before_again:] if call.vps_id == ids[case.name]] == ["GET"]
 
     wrong = {}
-    for case in CASES:
+    for case, _vps, _key in rows:
         try:
             check(case)
         except (AssertionError, ValueError, KeyError) as error:
             wrong[case.name] = repr(error)
     assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("shell", "switches"), [*((shell, {}) for shell in SHELLS), ("controller", OTHERWISE), ("controller", DRIVES_GO)]
+)
+def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
+    change(lab.world.switches, switches)
+    play_rows(lab, build_rows(lab, CASES), shell, drives_go=switches is DRIVES_GO)
+
+
+@pytest.mark.skipif(not shutil.which(PROGRAM), reason=f"{PROGRAM} is not installed")
+@pytest.mark.parametrize("cases", [CASES[start : start + AT_ONCE] for start in range(0, len(CASES), AT_ONCE)])
+def test_table_on_real_machines(lab: Lab, cases: list[Case]) -> None:
+    machines = QemuMachines(lab.folder / "machines", lab.emulator.downloads.find, memory_mb=16, disk_mb=1)
+    lab.world.machines = machines
+    rows = build_rows(lab, cases)
+    before = {case.name: machines.inserted(vps) for case, vps, _key in rows}
+    play_rows(lab, rows, "controller")
+
+    def wanted_files(vps: Vps) -> dict[str, str]:
+        """The names of the files that the drives of this VPS are to hold: an ISO that was not downloaded is blank."""
+
+        def name(iso_id: str | None) -> str:
+            found = lab.emulator.downloads.find(vps, iso_id) if iso_id else None
+            return found.name if found else f"{iso_id or 'unnamed'}.iso"
+
+        return {device: name(drive.iso_id) for device, drive in vps.drives.items() if not drive.free}
+
+    after = {case.name: machines.inserted(vps) for case, vps, _key in rows}
+    names = {row: {device: Path(file).name for device, file in files.items()} for row, files in after.items()}
+    assert names == {case.name: wanted_files(vps) for case, vps, _key in rows}
+    moved = {case.name for case, _vps, _key in rows if {"mount", "unmount"}.intersection(case.outcome)}
+    assert {row for row in after if after[row] != before[row]} == moved
