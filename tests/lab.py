@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+import pytest
 import yaml
 
 from emulator.server import Emulator
@@ -219,6 +220,13 @@ class Lab:
 def iso_task(shell: str = "controller", /, **options: Any) -> dict[str, Any]:
     """A task called `iso`."""
     return {"name": "iso", "hostup.cloud.hostup_vps_iso": options, **SHELLS[shell]}
+
+
+def do_without(what_is_missing: str) -> NoReturn:
+    """Skip a test that needs real machines, or fail where MACHINES=required says that all they need is here."""
+    if os.environ.get("MACHINES") == "required":
+        pytest.fail(what_is_missing)
+    pytest.skip(what_is_missing)
 
 
 class QuietFiles(http.server.SimpleHTTPRequestHandler):

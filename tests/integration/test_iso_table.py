@@ -13,7 +13,7 @@ from emulator.model import Vps
 from emulator.qemu import PROGRAM, QemuMachines
 from emulator.switches import change
 from iso_cases import CASES, URL, Case
-from lab import SHELLS, Lab
+from lab import SHELLS, Lab, do_without
 
 OPTIONS = ("name", "iso_id", "url", "device", "on_conflict", "keep_drive", "wait")
 
@@ -116,9 +116,10 @@ def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
     play_rows(lab, build_rows(lab, CASES), shell, drives_go=switches is DRIVES_GO)
 
 
-@pytest.mark.skipif(not shutil.which(PROGRAM), reason=f"{PROGRAM} is not installed")
 @pytest.mark.parametrize("cases", [CASES[start : start + AT_ONCE] for start in range(0, len(CASES), AT_ONCE)])
 def test_table_on_real_machines(lab: Lab, cases: list[Case]) -> None:
+    if not shutil.which(PROGRAM):
+        do_without(f"{PROGRAM} is not installed")
     machines = QemuMachines(lab.folder / "machines", lab.emulator.downloads.find, memory_mb=16, disk_mb=1)
     lab.world.machines = machines
     rows = build_rows(lab, cases)

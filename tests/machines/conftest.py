@@ -18,7 +18,7 @@ from emulator.model import Drive, Vps
 from emulator.qemu import PROGRAM, QemuMachines
 from emulator.server import Emulator
 from emulator.world import World
-from lab import QuietFiles, serve
+from lab import QuietFiles, do_without, serve
 from media.debian import MediaError
 from media.tiny import AFTER, write_installer_iso, write_live_iso
 
@@ -29,7 +29,7 @@ from .stage import Media, Stage, install_once, make_media, set_up
 def _qemu() -> None:
     """Without QEMU there is nothing to test here."""
     if not shutil.which(PROGRAM):
-        pytest.skip(f"{PROGRAM} is not installed")
+        do_without(f"{PROGRAM} is not installed")
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +157,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Media:
     try:
         return make_media(tmp_path_factory.mktemp("media"))
     except MediaError as error:
-        pytest.skip(str(error))
+        do_without(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -56,12 +56,28 @@ def make_media(folder: Path) -> Media:
 class Stage:
     """An emulator with servers on real machines, and Ansible."""
 
-    def __init__(self, emulator: Emulator, machines: QemuMachines, lab: Lab, media: Media, ssh_port: int) -> None:
-        self.emulator = emulator
-        self.machines = machines
-        self.lab = lab
-        self.ssh_port = ssh_port
+    def __init__(self, folder: Path, media: Media, source: str) -> None:
+        self.ssh_port = free_port()
+        self._folder = folder
         self._media = media
+        self._world = World()
+        self.machines, self.emulator = self._begin(0)
+        home = folder / "home"
+        home.mkdir()
+        self.lab = Lab(self.emulator, source, home)
+
+    def _begin(self, port: int) -> tuple[QemuMachines, Emulator]:
+        downloads = Downloads(self._folder / "library")
+        machines = QemuMachines(self._folder / "machines", downloads.find, ssh_port=self.ssh_port)
+        self._world.machines = machines
+        return machines, Emulator(self._world, port=port, control=True, downloads=downloads).start()
+
+    def restart_emulator(self) -> None:
+        """End the emulator and all machines at once, and begin again at the same address."""
+        before = self.emulator
+        before.stop()
+        self.machines, self.emulator = self._begin(int(before.url.rpartition(":")[2]))
+        self.emulator.calls, self.lab.emulator = before.calls, self.emulator
 
     def add_server(self, name: str, disk: Path | None = None) -> Vps:
         """Add a server that is off, with a copy of a disk or an empty one, and that boots from a CD/DVD first."""
@@ -114,6 +130,11 @@ class Stage:
         """Reinstall servers with the playbook of the collection."""
         return self.start(*servers, args=args, **more).finish()
 
+    def console(self, vps: Vps) -> str:
+        """What a server has written to its serial port."""
+        log = self.machines.folder_of(vps) / "console.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
     def ssh(self, vps: Vps, command: str) -> str:
         """What a command says on a server."""
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
@@ -131,19 +152,14 @@ class Stage:
 @contextmanager
 def set_up(folder: Path, media: Media, source: str) -> Iterator[Stage]:
     """Build a stage. At the end, its emulator must not have crashed."""
-    ssh_port = free_port()
-    downloads = Downloads(folder / "library")
-    machines = QemuMachines(folder / "machines", downloads.find, ssh_port=ssh_port)
-    with Emulator(World(machines=machines), control=True, downloads=downloads) as emulator:
-        home = folder / "home"
-        home.mkdir()
-        stage = Stage(emulator, machines, Lab(emulator, source, home), media, ssh_port)
-        try:
-            yield stage
-        finally:
-            for playing in stage.lab.playing:
-                playing.stop()
-    assert emulator.crashes == []
+    stage = Stage(folder, media, source)
+    try:
+        yield stage
+    finally:
+        for playing in stage.lab.playing:
+            playing.stop()
+        stage.emulator.stop()
+    assert stage.emulator.crashes == []
 
 
 def install_once(folder: Path, media: Media) -> Path:

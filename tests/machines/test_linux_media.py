@@ -23,12 +23,6 @@ from .stage import Media, Stage
 TESTS = Path(package.__file__).parents[1]
 
 
-def console(stage: Stage, vps: Vps) -> str:
-    """What a server has written to its serial port."""
-    log = stage.machines.folder_of(vps) / "console.log"
-    return log.read_text(errors="replace") if log.exists() else ""
-
-
 def begin(stage: Stage, vps: Vps, iso: Path) -> None:
     """Boot a server from an ISO."""
     iso_id = stage.lab.world.add_iso(stage.lab.owner, iso.name).id
@@ -53,8 +47,8 @@ def test_each_installation_is_another_system(stage: Stage, media: Media, tmp_pat
     key = stage.boot(vps)
     installation = stage.ssh(vps, "cat /disk/etc/installation")
     assert stage.ssh(vps, "hostname") == "web-01"  # the machine's serial number
-    assert f"SSH host key ssh-ed25519 {key}\n" in console(stage, vps)
-    assert f"web-01, installation {installation}, answers SSH" in console(stage, vps)
+    assert f"SSH host key ssh-ed25519 {key}\n" in stage.console(vps)
+    assert f"web-01, installation {installation}, answers SSH" in stage.console(vps)
 
     public = media.private_key.with_suffix(".pub").read_text().split()
     odd_comment = " ".join([*public[:2], 'it\'s "mine" $HOME'])
@@ -80,20 +74,20 @@ def test_installed_system(stage: Stage, old_disk: Path) -> None:
     # the screen shows what the serial port does
     assert "hostup test system: old, installation" in stage.ssh(vps, "cat /dev/vcs1")
     stage.ssh(vps, "reboot")
-    stage.lab.until(lambda: console(stage, vps).count("answers SSH") == 2)
+    stage.lab.until(lambda: stage.console(vps).count("answers SSH") == 2)
     assert stage.boot(vps) == key
     stage.machines.press_power_button(vps)
     stage.lab.until(lambda: stage.machines.power_state(vps) == "stopped")
-    assert "hostup test system: poweroff" in console(stage, vps)
+    assert "hostup test system: poweroff" in stage.console(vps)
 
 
 @pytest.mark.parametrize(("name", "says"), [("hangs.iso", "waiting for ever"), ("reboots.iso", "installed web-01")])
 def test_installer_that_does_not_switch_off(name: str, says: str, stage: Stage, media: Media) -> None:
     vps = stage.add_server("web-01")
     begin(stage, vps, media.folder / name)
-    stage.lab.until(lambda: says in console(stage, vps))
+    stage.lab.until(lambda: says in stage.console(vps))
     if name == "reboots.iso":  # into itself, as the boot order has it
-        stage.lab.until(lambda: console(stage, vps).count(says) == 2)
+        stage.lab.until(lambda: stage.console(vps).count(says) == 2)
     assert stage.machines.power_state(vps) == "running"
 
 
@@ -102,7 +96,7 @@ def test_installer_that_cannot_install_stays(stage: Stage, media: Media, tmp_pat
     small.write_bytes(bytes(2**24))
     vps = stage.add_server("web-01", small)
     begin(stage, vps, media.folder / "installer.iso")
-    stage.lab.until(lambda: "hostup test installer: FAILED: the disk is full" in console(stage, vps))
+    stage.lab.until(lambda: "hostup test installer: FAILED: the disk is full" in stage.console(vps))
     assert stage.machines.power_state(vps) == "running"
 
 
