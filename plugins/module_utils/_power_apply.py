@@ -187,7 +187,8 @@ class PowerApplier:
             # where there is no word that it is done, a VPS that runs could be one that still has to go down
             is_told = job is not None and job.status == COMPLETED
             needs_proof = action == RESTART and not is_told and self._before.uptime is not None
-            confirm(self.client, lambda: self._is_done(action, needs_proof), self._schedule(action), "status read")
+            schedule = self._schedule(action, is_told)
+            confirm(self.client, lambda: self._is_done(action, needs_proof), schedule, "status read")
 
     def _wait_for(self, action: str, job: Job) -> Job:
         lines = progress_lines(f"{action} of {self.vps_id}", self.client.say)
@@ -214,10 +215,15 @@ class PowerApplier:
     def _job_has_failed(self) -> bool:
         return self.progress.job is not None and self.progress.job.status == FAILED
 
-    def _schedule(self, action: str) -> t.Iterator[float]:
-        """Reads are stale for a while only; guests and transitions take their time."""
+    def _schedule(self, action: str, is_told: bool) -> t.Iterator[float]:
+        """Reads are stale for a while only; guests and transitions take their time.
+
+        A VPS that is off when it is told to have restarted has switched itself off: it will not run any more.
+        """
         yield from CONFIRM_SCHEDULE
-        if action in _FORCE_WOULD or self.progress.status.state in LEADS_TO:
+        state = self.progress.status.state
+        has_switched_itself_off = action == RESTART and is_told and state == STOPPED
+        if state in LEADS_TO or (action in _FORCE_WOULD and not has_switched_itself_off):
             yield from patiently(sum(CONFIRM_SCHEDULE))
 
     def _look(self, action: str) -> bool:

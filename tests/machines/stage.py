@@ -178,18 +178,18 @@ def install_once(folder: Path, media: Media) -> Path:
 
 @contextmanager
 def photographed(stage: Stage, vps: Vps, folder: Path) -> Iterator[None]:
-    """Keep a picture of a server's screen whenever it has changed, from the control route."""
+    """Keep a picture of each thing that a server's screen shows, from the control route."""
     folder.mkdir(parents=True, exist_ok=True)
     ended = threading.Event()
 
     def take() -> None:
-        last, number = b"", 0
+        seen: set[bytes] = set()
         while not ended.wait(0.25):
             with suppress(requests.RequestException):
                 answer = requests.get(f"{stage.emulator.url}/control/screenshot?vps={vps.id}", timeout=10)
-                if answer.ok and answer.content != last:
-                    last, number = answer.content, number + 1
-                    (folder / f"{vps.name}-{number:03}.png").write_bytes(last)
+                if answer.ok and answer.content not in seen:
+                    seen.add(answer.content)
+                    (folder / f"{vps.name}-{len(seen):03}.png").write_bytes(answer.content)
 
     thread = threading.Thread(target=take)
     thread.start()

@@ -11,7 +11,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_POWER
 from ansible_collections.hostup.cloud.plugins.module_utils._write import CONFIRM_SCHEDULE, UNKNOWN_SCHEDULE
-from emulator.model import Gate
+from emulator.model import Drive, Gate
 
 if TYPE_CHECKING:
     from harness import Site
@@ -409,6 +409,17 @@ def test_stale_reads_are_read_again(site: Site, action: str) -> None:
     assert (result["actions"], result["power_state"]) == ([action], ENDS[action])
     is_seen_at_once = WISHES[action][0] == ENDS[action]
     assert requests(site).count("status") == (2 if is_seen_at_once else 4)
+
+
+def test_a_vps_that_has_switched_itself_off_again_is_not_waited_for(site: Site) -> None:
+    """As an installer does that is done before anybody looks."""
+    site.world.switches.installer_seconds = 0.0
+    site.vps.drives["ide2"] = Drive.holding(site.iso.id)
+    site.vps.boot_order = ["ide2", "scsi0"]
+    result = act(site, "restart", fails=True)
+    assert (result["power_state"], result["job"]["status"]) == ("stopped", "completed")
+    assert "timed_out" not in result
+    assert len(site.sent("GET", "/status$")) == 1 + len(CONFIRM_SCHEDULE)
 
 
 @pytest.mark.parametrize(("action", "is_patient"), [("start", False), ("stop", False), ("shutdown", True)])

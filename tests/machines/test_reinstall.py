@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role `reinstall` on real machines: what goes wrong there, and what it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from emulator.model import Vps
+from lab import Run
+
+from .stage import FLEET, Stage
+
+
+@pytest.fixture
+def server(stage: Stage, old_disk: Path) -> Vps:
+    """A server that runs the old system."""
+    vps = stage.add_server("web-01", old_disk)
+    stage.boot(vps)
+    return vps
+
+
+def report(run: Run, host: str = "web-01") -> Mapping[str, Any]:
+    """What the role says at its end."""
+    [*_others, last] = [
+        item.result["ansible_facts"]["reinstall_report"]
+        for item in run.results
+        if item.host == host and "reinstall_report" in item.result.get("ansible_facts", {})
+    ]
+    return dict(last)
+
+
+def test_the_new_system_is_proven(stage: Stage, server: Vps) -> None:
+    old_key, old = stage.host_key(server), stage.ssh(server, "cat /disk/etc/installation")
+    run = stage.reinstall(server)
+    assert run.code == 0, run.output
+    assert stage.host_key(server) not in ("", old_key)
+    assert stage.ssh(server, "cat /disk/etc/installation") not in ("", old)
+    assert stage.ssh(server, "hostname") == "web-01"
+    assert stage.drives(server) == []
+    told = report(run)
+    assert told["outcome"] == "reinstalled"
+    assert told["old_fingerprints"] and told["new_fingerprints"] != told["old_fingerprints"]
+    assert {"preflight", "mount", "install", "proof"} <= told["seconds"].keys()
+
+
+def test_an_installer_that_hangs(stage: Stage, server: Vps) -> None:
+    run = stage.reinstall(server, hostup_reinstall_iso_url=f"{stage.lab.source}/hangs.iso", hostup_reinstall_timeout=20)
+    assert run.code != 0
+    assert (report(run)["outcome"], report(run)["phase"]) == ("failed", "install")
+    assert "still running after 20 s" in report(run)["msg"]
+    assert stage.drives(server) == []
+
+
+def test_an_installer_that_restarts_boots_into_itself_until_the_time_is_over(stage: Stage, server: Vps) -> None:
+    before = stage.console(server).count("looking for the medium")
+    run = stage.reinstall(
+        server, hostup_reinstall_iso_url=f"{stage.lab.source}/reboots.iso", hostup_reinstall_timeout=30
+    )
+    assert run.code != 0
+    assert stage.console(server).count("looking for the medium") >= before + 2
+    assert report(run)["phase"] == "install"
+    assert "begin again" in report(run)["msg"]
+    assert stage.drives(server) == []
+
+
+def test_the_old_system_is_not_taken_for_a_new_one(stage: Stage, server: Vps) -> None:
+    key = stage.host_key(server)
+    run = stage.reinstall(
+        server,
+        hostup_reinstall_iso_url=f"{stage.lab.source}/leaves-the-disk.iso",
+        hostup_reinstall_ssh_timeout=40,
+    )
+    assert run.code != 0
+    assert stage.host_key(server) == key
+    assert (report(run)["outcome"], report(run)["phase"]) == ("failed", "proof")
+    assert "The old system answered" in report(run)["msg"]
+
+
+def test_the_disk_comes_first(stage: Stage, server: Vps, tmp_path: Path) -> None:
+    stage.lab.world.set_boot_order(server, ["scsi0", "ide2"])
+    key, calls = stage.host_key(server), len(stage.lab.calls.writes())
+    run = stage.reinstall(server)
+    assert run.code != 0
+    assert report(run)["phase"] == "preflight"
+    assert "hostup_reinstall_boot_order_tasks" in report(run)["msg"]
+    assert len(stage.lab.calls.writes()) == calls
+    hook = tmp_path / "hook.yml"
+    order = {
+        "url": f"{stage.emulator.url}/control/boot-order",
+        "method": "POST",
+        "body_format": "json",
+        "body": {"vps": "{{ reinstall_hook.vps_id }}", "order": ["{{ reinstall_hook.device }}", "scsi0"]},
+    }
+    hook.write_text(yaml.safe_dump([{"name": "CD first", "ansible.builtin.uri": order, "delegate_to": "localhost"}]))
+    run = stage.reinstall(server, hostup_reinstall_boot_order_tasks=str(hook))
+    assert run.code == 0, run.output
+    assert stage.host_key(server) not in ("", key)
+
+
+def test_the_emulator_is_restarted_while_it_installs(stage: Stage, server: Vps) -> None:
+    """What was on is on again afterwards, and boots the installer anew."""
+    key = stage.host_key(server)
+    playing = stage.start(server)
+    stage.lab.until(lambda: "partitioning" in stage.console(server))
+    stage.restart_emulator()
+    run = playing.finish()
+    assert run.code == 0, run.output
+    assert stage.host_key(server) not in ("", key)
+
+
+def test_the_power_fails_while_it_installs(stage: Stage, server: Vps) -> None:
+    """A server that is off is not always one whose installer is done."""
+    playing = stage.start(server, hostup_reinstall_ssh_timeout=20)
+    stage.lab.until(lambda: "partitioning" in stage.console(server))
+    with stage.emulator.lock:
+        stage.machines.stop(server)
+    run = playing.finish()
+    assert run.code != 0
+    assert report(run)["phase"] == "proof"
+    assert stage.drives(server) == []
+
+
+def test_one_of_many_fails(stage: Stage, old_disk: Path) -> None:
+    servers = [stage.add_server(name, old_disk) for name in ("web-01", "web-02", "web-03")]
+    keys = [stage.boot(vps) for vps in servers]
+    hosts = stage.hosts(*servers)
+    hosts["web-02"]["hostup_reinstall_iso_url"] = f"{stage.lab.source}/leaves-the-disk.iso"
+    hosts["web-02"]["hostup_reinstall_ssh_timeout"] = 40
+    run = stage.lab.play("hostup.cloud.reinstall", hosts=hosts, args=FLEET)
+    assert run.code != 0
+    assert [report(run, vps.name)["outcome"] for vps in servers] == ["reinstalled", "failed", "reinstalled"]
+    assert [stage.host_key(vps) == key for vps, key in zip(servers, keys, strict=True)] == [False, True, False]
+    assert stage.lab.orders() == 2  # one for each ISO
+
+
+def test_again_after_an_interruption(stage: Stage, server: Vps) -> None:
+    key = stage.host_key(server)
+    playing = stage.start(server)
+    stage.lab.until(lambda: stage.lab.calls.matching("POST", "/restart$"))
+    playing.kill()
+    playing.stop()
+    assert stage.drives(server) != []
+    run = stage.reinstall(server)
+    assert run.code == 0, run.output
+    assert stage.host_key(server) not in ("", key)
+    assert stage.drives(server) == []
