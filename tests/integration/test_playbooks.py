@@ -68,7 +68,7 @@ def test_rescue_and_back(lab: Lab, sshds: Sshds) -> None:
     known.write_text(f"[127.0.0.1]:{sshd.port} {own.export_public_key().decode()}")
     hosts = {"web-01": {"ansible_host": "127.0.0.1", "ansible_port": sshd.port}}
     sshd.answer(own)
-    playing = begin(lab, "rescue", "--limit=web-01", hosts=hosts, hostup_rescue_iso_url=lab.url)
+    playing = begin(lab, "rescue", "--limit=web-01", hosts=hosts, hostup_reinstall_iso_url=lab.url)
     lab.until(lambda: "restart" in steps(lab))
     sshd.answer(rescue)
     done = playing.finish()
@@ -92,8 +92,8 @@ def test_rescue_and_back(lab: Lab, sshds: Sshds) -> None:
 def test_rescue_without_waiting(lab: Lab) -> None:
     lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
     lab.world.add_iso(lab.owner, "rescue.iso")
-    wish = {"hostup_hosts": "web-01", "hostup_rescue_iso_name": "rescue.iso", "hostup_rescue_wait": 1}
-    wish["hostup_rescue_force"] = True
+    wish = {"hostup_hosts": "web-01", "hostup_reinstall_iso_name": "rescue.iso", "hostup_rescue_wait": 1}
+    wish["hostup_reinstall_force"] = True
     checked = run(lab, "rescue", "--check", **wish)
     assert checked.code == 0 and steps(lab) == [], checked.output
     assert run(lab, "rescue", **wish).code == 0
@@ -121,7 +121,7 @@ def test_rescue_goes_on_with_an_interrupted_way_back(lab: Lab) -> None:
 )
 def test_rescue_complains_before_anything(lab: Lab, wish: dict[str, Any], complaint: str) -> None:
     lab.world.add_iso(lab.owner, "rescue.iso")
-    done = run(lab, "rescue", **wish, hostup_rescue_iso_name="rescue.iso", hostup_rescue_wait=1)
+    done = run(lab, "rescue", **wish, hostup_reinstall_iso_name="rescue.iso", hostup_rescue_wait=1)
     assert done.code == 2 and complaint in messages(done)
     assert steps(lab) == []
 

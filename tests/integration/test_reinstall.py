@@ -21,7 +21,8 @@ INSTALLER_SECONDS = 5.0  # longer than it takes to see that it runs
 CD_FIRST = ("ide2", "scsi0")
 DISK_FIRST = ("scsi0", "ide2")
 NO_SSH: dict[str, Any] = {"proof": "none", "connection": "none"}
-PHASES = ["preflight", "download", "mount", "boot", "install", "unmount", "start", "proof", "known_hosts"]
+BEFORE_BOOT = ["preflight", "download", "mount", "remember"]
+PHASES = [*BEFORE_BOOT, "boot", "install", "unmount", "start", "proof", "known_hosts", "forget"]
 
 Hosts = dict[str, dict[str, Any]]
 
@@ -120,7 +121,7 @@ def test_installs_and_proves(site: Lab, sshds: Sshds) -> None:
             "ansible_become": True,
             "ansible_become_user": "nobody-of-that-name",
         },
-        unknown={"hostup_reinstall_connection": "none"},
+        unknown={"hostup_reinstall_connection": "none", "hostup_reinstall_proof": "any_host_key"},
         refreshed={"hostup_reinstall_connection": "none", "hostup_reinstall_known_hosts": True},
         same={"hostup_reinstall_ssh_timeout": 6},
         same_as_in_known_hosts={"hostup_reinstall_ssh_timeout": 6},
@@ -144,7 +145,8 @@ def test_installs_and_proves(site: Lab, sshds: Sshds) -> None:
         host |= {"ansible_host": "127.0.0.1", "ansible_port": sshds[name].port}
         sshds[name].answer(None if name in ("unknown", "same_as_in_known_hosts") else old[name])
 
-    playing = begin(site, hosts=hosts, known_hosts_path=str(known))
+    # `type` is the name of a variable in our own shell command
+    playing = begin(site, hosts=hosts, known_hosts_path=str(known), env={"type": "bogus"})
     for name, vps in vpses.items():
         wait_for_write(site, vps, "restart")
         sshds[name].answer(None)
@@ -235,11 +237,19 @@ def test_ways_through_without_ssh(site: Lab) -> None:
 
 
 def test_installer_that_is_quicker_than_a_look(site: Lab) -> None:
-    site.vps.power_state = "stopped"
+    """A VPS that ran has been restarted then. Of one that was off before, nobody knows whether it ever ran."""
     site.world.switches.installer_seconds = 0.1
-    run = reinstall(site, **NO_SSH)
-    assert run.code == 0, run.output
-    assert writes(site) == ["from-url", "mount", "start", "unmount", "start"]
+    hosts, vpses = cases(site, ran={}, was_off={})
+    vpses["was_off"].power_state = "stopped"
+    run = reinstall(site, **NO_SSH, hosts=hosts)
+    assert (report(run, "ran")["outcome"], report(run, "was_off")["phase"]) == ("reinstalled", "boot"), run.output
+    assert [step for step in writes(site, vpses["ran"]) if step != "from-url"] == [
+        "mount",
+        "restart",
+        "unmount",
+        "start",
+    ]
+    assert [step for step in writes(site, vpses["was_off"]) if step != "from-url"] == ["mount", "start", "unmount"]
 
 
 # --- confirmation and arguments --------------------------------------------------------------------------------------
@@ -252,9 +262,34 @@ def test_stops_unless_confirmed(lab: Lab, args: tuple[str, ...]) -> None:
     hosts, _vpses = cases(lab, **given, silence={})
     run = reinstall(lab, *args, **NO_SSH, hosts=hosts, confirm=None)
     assert lab.calls.writes() == []
-    assert len(lab.calls) == 2 * len(hosts)  # each VPS was looked up, and that is all
+    assert len(lab.calls) == 3 * len(hosts)  # each VPS was looked up, and its name, and that is all
     for name in hosts:
         assert re.search(f"-e 'hostup_reinstall_confirm=(.*,)?{name}'", failure(run, name))
+
+
+def test_a_name_that_several_have_confirms_none_of_them(site: Lab) -> None:
+    twin = site.world.add_vps(site.owner, "web-01", boot_order=CD_FIRST)
+    hosts = {vps.id.replace("_", "-"): {"hostup_vps_id": vps.id} for vps in (site.vps, twin)}
+    run = reinstall(site, **NO_SSH, hosts=hosts, confirm="web-01")
+    for host, given in hosts.items():
+        assert f"-e 'hostup_reinstall_confirm=web-01,{given['hostup_vps_id']}'" in failure(run, host)
+    assert site.calls.writes() == []
+    run = reinstall(site, "--check", **NO_SSH, hosts=hosts, confirm=f"web-01,{twin.id}")
+    assert [report(run, host)["outcome"] for host in hosts] == ["failed", "foreseen"]
+
+
+def test_two_hosts_that_mean_the_same_vps(site: Lab) -> None:
+    hosts = {name: {"hostup_vps_id": site.vps.id} for name in ("one", "other")}
+    run = reinstall(site, **NO_SSH, hosts=hosts)
+    assert "other and one mean the same VPS, web-01" in failure(run, "one")
+    assert "one and other mean the same VPS, web-01" in failure(run, "other")
+    assert site.calls.writes() == []
+
+
+def test_nothing_to_compare_with(site: Lab) -> None:
+    run = reinstall(site)
+    assert "hostup_reinstall_proof=any_host_key" in failure(run)
+    assert (report(run)["phase"], site.calls.writes()) == ("preflight", [])
 
 
 def test_forms_of_a_confirmation(site: Lab) -> None:
@@ -296,6 +331,8 @@ def test_complains_before_anything(site: Lab) -> None:
         for name, (wrong, _complaint) in complaints.items()
     }
     hosts, _vpses = cases(site, **given)
+    for name in ("no_vps", "twins"):
+        hosts[name]["hostup_vps_id"] = ""
     run = reinstall(site, **NO_SSH, hosts=hosts)
     for name, (_wrong, complaint) in complaints.items():
         assert complaint in failure(run, name), name
@@ -438,6 +475,7 @@ def test_check_mode_tells_what_would_be_done(site: Lab) -> None:
     lines = {name: told(run, "Tell what would be done", name) for name in hosts}
     assert lines["full"][0].startswith(f"full ({vpses['full'].id}), running: nothing was changed.")
     assert lines["full"][1:] == [
+        "note the SSH host keys of the system that it has now, and stop unless one is known",
         "download ubuntu.iso",
         "unmount what is in ide2",
         "mount it on ide2",
@@ -459,7 +497,7 @@ def test_check_mode_tells_what_would_be_done(site: Lab) -> None:
         "unmount the ISO",
         "take no proof of the new system",
     ]
-    assert lines["delay"][2:] == [
+    assert lines["delay"][3:] == [
         "mount it on ide2",
         "not look at the boot order",
         "restart the VPS, into the installer",
@@ -555,7 +593,9 @@ def test_run_again_after_the_installer_has_ended(site: Lab) -> None:
     site.vps.power_state = "stopped"
     playing = begin(site, **NO_SSH)
     wait_for_write(site, site.vps, "start")
-    site.faults.add("problem", "GET", "/details$", status=403, times=3)
+    after_start = len(site.calls)
+    site.until(lambda: any("/details" in call.path for call in site.calls[after_start:]))  # it is waited for
+    site.faults.add("problem", "GET", "/status$", status=403, times=2)
     run = playing.finish()
     assert run.code == 0, run.output
     assert writes(site) == ["start", "unmount", "start"]

@@ -30,6 +30,9 @@ INSTALLERS: dict[str, dict[str, Any]] = {
     "reboots.iso": {"after": "reboot"},
 }
 
+# So many seconds for a boot or an installation; they take a few on an idle machine.
+PATIENCE = 300
+
 # Only the servers, of all that the inventory of a laboratory has.
 FLEET = ("-e", "hostup_hosts=fleet")
 
@@ -94,7 +97,7 @@ class Stage:
     def boot(self, vps: Vps) -> str:
         """Start a server and return its host key, once it answers."""
         self.machines.start(vps)
-        return self.lab.until(lambda: self.host_key(vps))
+        return self.lab.until(lambda: self.host_key(vps), PATIENCE)
 
     def host_key(self, vps: Vps) -> str:
         """The SSH host key with which a server answers now, if it does."""
@@ -115,8 +118,8 @@ class Stage:
                 "hostup_reinstall_iso_url": f"{self.lab.source}/installer.iso",
                 "hostup_reinstall_confirm": vps.name,
                 "hostup_reinstall_connection": "raw",
-                "hostup_reinstall_timeout": 120,
-                "hostup_reinstall_ssh_timeout": 60,
+                "hostup_reinstall_timeout": PATIENCE,
+                "hostup_reinstall_ssh_timeout": PATIENCE,
                 **more,
             }
             for vps in servers
@@ -172,7 +175,7 @@ def install_once(folder: Path, media: Media) -> Path:
         shutil.copy(media.folder / "installer.iso", library)
         vps.drives["ide2"] = Drive.holding(iso.id)
         stage.machines.start(vps)
-        stage.lab.until(lambda: stage.machines.power_state(vps) == "stopped")
+        stage.lab.until(lambda: stage.machines.power_state(vps) == "stopped", PATIENCE)
         return stage.machines.folder_of(vps) / "disk.raw"
 
 
@@ -182,11 +185,14 @@ def photographed(stage: Stage, vps: Vps, folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     ended = threading.Event()
 
+    session = requests.Session()
+    session.trust_env = False
+
     def take() -> None:
         seen: set[bytes] = set()
         while not ended.wait(0.25):
             with suppress(requests.RequestException):
-                answer = requests.get(f"{stage.emulator.url}/control/screenshot?vps={vps.id}", timeout=10)
+                answer = session.get(f"{stage.emulator.url}/control/screenshot?vps={vps.id}", timeout=10)
                 if answer.ok and answer.content not in seen:
                     seen.add(answer.content)
                     (folder / f"{vps.name}-{len(seen):03}.png").write_bytes(answer.content)
@@ -198,6 +204,7 @@ def photographed(stage: Stage, vps: Vps, folder: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+        session.close()
 
 
 def free_port() -> int:
