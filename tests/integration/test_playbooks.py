@@ -87,6 +87,7 @@ def test_rescue_and_back(lab: Lab, sshds: Sshds) -> None:
     before = len(lab.calls)
     again = run(lab, "rescue", "--limit=web-01", hosts=hosts, hostup_rescue_state="off")
     assert again.code == 0 and steps(lab, before) == []
+    assert "it was not restarted" in again.output
 
 
 def test_rescue_without_waiting(lab: Lab) -> None:
@@ -102,6 +103,21 @@ def test_rescue_without_waiting(lab: Lab) -> None:
     assert checked.code == 0 and steps(lab) == ["mount", "reset"], checked.output
     assert run(lab, "rescue", **wish, hostup_rescue_state=False).code == 0
     assert steps(lab)[2:] == ["stop", "unmount", "start"]
+
+
+def test_rescue_that_does_not_come_about_leaves_nothing_behind(lab: Lab) -> None:
+    """Nor does it reset what does not listen: unlike in a reinstallation, the disk is dear."""
+    lab.world.add_iso(lab.owner, "rescue.iso")
+    wish = {"hostup_hosts": "web-01", "hostup_reinstall_iso_name": "rescue.iso", "hostup_rescue_wait": 1}
+    done = run(lab, "rescue", **wish, hostup_reinstall_boot_order="after_mount")
+    assert done.code == 2 and "scsi0 comes first" in messages(done) and "The ISO was unmounted." in messages(done)
+    assert steps(lab) == ["mount", "unmount"]
+    lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
+    lab.world.switches.ignores_power_button, lab.world.switches.shutdown_timeout = True, 1
+    done = run(lab, "rescue", **wish)
+    assert done.code == 2 and "hostup_reinstall_force=true would reset it" in messages(done)
+    assert steps(lab)[2:] == ["mount", "restart", "unmount"]
+    assert lab.vps.mounts() == []
 
 
 def test_rescue_goes_on_with_an_interrupted_way_back(lab: Lab) -> None:

@@ -68,6 +68,7 @@ class Stage:
         home = folder / "home"
         home.mkdir()
         self.lab = Lab(self.emulator, source, home)
+        self.lab.owner.vpses.clear()  # the laboratory's own VPS is no server
 
     def _begin(self, port: int) -> tuple[QemuMachines, Emulator]:
         downloads = Downloads(self._folder / "library")
@@ -84,7 +85,7 @@ class Stage:
 
     def add_server(self, name: str, disk: Path | None = None) -> Vps:
         """Add a server that is off, with a copy of a disk or an empty one, and that boots from a CD/DVD first."""
-        number = len(self.lab.owner.vpses)
+        number = len(self.lab.owner.vpses) + 1
         vps = self.lab.world.add_vps(self.lab.owner, name, f"127.0.3.{number}", boot_order=["ide2", "scsi0"])
         vps.power_state = "stopped"
         if disk:
