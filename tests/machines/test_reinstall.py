@@ -59,7 +59,7 @@ def test_an_installer_that_hangs(stage: Stage, server: Vps) -> None:
 def test_an_installer_that_restarts_boots_into_itself_until_the_time_is_over(stage: Stage, server: Vps) -> None:
     before = stage.console(server).count("looking for the medium")
     run = stage.reinstall(
-        server, hostup_reinstall_iso_url=f"{stage.lab.source}/reboots.iso", hostup_reinstall_timeout=60
+        server, hostup_reinstall_iso_url=f"{stage.lab.source}/reboots.iso", hostup_reinstall_timeout=90
     )
     assert run.code != 0
     assert stage.console(server).count("looking for the medium") >= before + 2
