@@ -582,6 +582,13 @@ def test_run_again_while_the_installer_runs(site: Lab, listens: bool) -> None:
     assert site.orders() == 1
 
 
+def test_a_home_in_which_nothing_can_be_written(site: Lab) -> None:
+    (site.folder / "occupied").touch()
+    run = reinstall(site, **NO_SSH, env={"XDG_CACHE_HOME": str(site.folder / "occupied")})
+    assert run.code == 0, run.output
+    assert "a later one will not know the old system" in report(run)["warnings"][0]
+
+
 def test_run_again_after_the_installer_has_ended(site: Lab) -> None:
     """The API is away for a while, too."""
     site.vps.drives["ide2"] = Drive.holding(site.world.add_iso(site.owner, "ubuntu.iso").id)
