@@ -31,11 +31,14 @@ class Clock:
         self.waits: list[float] = []
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass. Real threads get a moment too."""
+        """Let time pass. Real threads get a moment too, and the emulator's downloads a longer one."""
         assert len(self.waits) < MOST_WAITS, "this waits without end"
         self.waits.append(seconds)
         self.now += seconds
         time.sleep(0.001)
+        for thread in threading.enumerate():
+            if thread.name.startswith("job_") and thread.is_alive():
+                thread.join(0.05)
 
     def monotonic(self) -> float:
         """The time of this clock."""
