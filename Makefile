@@ -43,16 +43,16 @@ demo: venv
 	@.venv/bin/python demo/run.py
 
 test: venv
-	@.venv/bin/python tests/check.py
+	@.venv/bin/python tools/check.py
 
 $(PARTS): venv
-	@.venv/bin/python tests/check.py $@
+	@.venv/bin/python tools/check.py $@
 
 e2e: venv
 	@.venv/bin/python -m pytest tests/machines/test_story.py -qs
 
 bench: venv
-	@cd tests && ../.venv/bin/python -m benchmarks
+	@cd tests && PYTHONPATH=../emulator ../.venv/bin/python -m benchmarks
 
 format: venv
 	.venv/bin/python -m ruff check --fix-only .

@@ -22,11 +22,11 @@ from pathlib import Path
 import pycdlib
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "emulator"))
 
-from emulator.downloads import Downloads
-from emulator.server import Call, Calls, Emulator
-from emulator.world import World
+from hostup_emulator.downloads import Downloads
+from hostup_emulator.server import Call, Calls, Emulator
+from hostup_emulator.world import World
 
 CLONE = Path(__file__).resolve().parent.parent
 ISO_NAME = "installer.iso"

@@ -12,7 +12,7 @@ an API that counts in windows begins a new one, an API that counts in tokens has
 while is forgotten.
 
 All times are seconds of one clock that the caller chooses. The numbers were chosen by simulation, see
-``tests/fleet_sim.py``.
+``tests/benchmarks/fleet_sim.py``.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from typing import Any
 
 import trustme
 
-from emulator.downloads import Downloads
-from emulator.model import Drive
-from emulator.server import Emulator
-from emulator.world import World
-from lab import ISO_BYTES, QuietFiles, serve
+from hostup_emulator.downloads import Downloads
+from hostup_emulator.model import Drive
+from hostup_emulator.server import Emulator
+from hostup_emulator.world import World
+from support.lab import ISO_BYTES, QuietFiles, serve
 
 ISO = "ubuntu.iso"
 LATENCY = 0.005  # seconds an answer, where time is measured

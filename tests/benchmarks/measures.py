@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from emulator.switches import Switches
+from hostup_emulator.switches import Switches
 
 from . import peers
 from .cloud import EVERY_ID, LATENCY, cloud, iso_source, list_task, task

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from emulator.model import Key, Owner
-from emulator.rates import count
-from emulator.switches import Switches
+from hostup_emulator.model import Key, Owner
+from hostup_emulator.rates import count
+from hostup_emulator.switches import Switches
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 VENV = Path(sys.prefix, "peers")

@@ -19,7 +19,7 @@ import yaml
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 PLUGINS = Path(__file__).resolve().parent / "plugins"
-ELSEWHERE = CLONE / "tests" / "integration" / "plugins" / "connection"
+ELSEWHERE = CLONE / "tests" / "support" / "plugins" / "connection"
 PATIENCE = 900.0  # seconds for one ansible-playbook
 
 Task = Mapping[str, Any]

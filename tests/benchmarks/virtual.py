@@ -16,16 +16,16 @@ from unittest import mock
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _tasks
-from fleet_sim import PEERS, Limit, simulate
-from fleet_sim import Outcome as Simulated
-from harness import Clock, Site
+from benchmarks.fleet_sim import PEERS, Limit, simulate
+from benchmarks.fleet_sim import Outcome as Simulated
+from support.site import Clock, Site
 
 from .plays import Stage
 from .table import Figures, Row, Section, at_most
 
 if TYPE_CHECKING:
-    from emulator.downloads import Downloads, Report
-    from emulator.world import StartDownload
+    from hostup_emulator.downloads import Downloads, Report
+    from hostup_emulator.world import StartDownload
 
 ROOMS = "ansible_collections.hostup.cloud.plugins.module_utils."
 ISO = "ubuntu.iso"
@@ -237,9 +237,9 @@ def simulated(stage: Stage) -> Section:
         )
     return Section(
         f"{hosts:,} hosts, simulated",
-        f"`tests/fleet_sim.py`, {seeds} seeds: {forks} forks, three requests a host, {Limit().limit} requests in "
-        f"{Limit().window:g} s, over the rate gate as it is shipped. Peers: how others retry, without `Retry-After`; "
-        "which of them does what is in that file.",
+        f"`tests/benchmarks/fleet_sim.py`, {seeds} seeds: {forks} forks, three requests a host, "
+        f"{Limit().limit} requests in {Limit().window:g} s, over the rate gate as it is shipped. "
+        "Peers: how others retry, without `Retry-After`; which of them does what is in that file.",
         rows,
     )
 

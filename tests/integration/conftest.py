@@ -12,10 +12,10 @@ import jsonschema
 import pytest
 import yaml
 
-import emulator as package
-from emulator.server import Call, Emulator
-from emulator.world import World
-from lab import ISO_BYTES, Lab, QuietFiles, redirect_to, serve
+import hostup_emulator as package
+from hostup_emulator.server import Call, Emulator
+from hostup_emulator.world import World
+from support.lab import ISO_BYTES, Lab, QuietFiles, redirect_to, serve
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab import SHELLS, Lab, iso_task
+from support.lab import SHELLS, Lab, iso_task
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from emulator.model import Drive
-from lab import ISO_BYTES, SHELLS, Lab, iso_task
+from hostup_emulator.model import Drive
+from support.lab import ISO_BYTES, SHELLS, Lab, iso_task
 
 EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from emulator.model import Drive, Gate
-from lab import KEY, SHELLS, Lab, iso_task
+from hostup_emulator.model import Drive, Gate
+from support.lab import KEY, SHELLS, Lab, iso_task
 
 EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 LONG = 120  # seconds that a download takes until the test has seen enough

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from emulator.model import Vps
-from lab import SHELLS, Lab
+from hostup_emulator.model import Vps
+from support.lab import SHELLS, Lab
 
 EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 GATES = {"can_start", "can_shutdown", "can_stop", "can_restart", "can_reset"}

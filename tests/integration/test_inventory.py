@@ -17,9 +17,9 @@ import pytest
 import trustme
 import yaml
 
-from emulator.server import Emulator
-from emulator.world import Drive, Switches, World
-from lab import KEY, Lab, Run
+from hostup_emulator.server import Emulator
+from hostup_emulator.world import Drive, Switches, World
+from support.lab import KEY, Lab, Run
 
 PLUGIN = {"plugin": "hostup.cloud.hostup_vps"}
 CACHE: dict[str, Any] = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": "kept"}

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from emulator.model import Vps
-from emulator.qemu import PROGRAM, QemuMachines
-from emulator.switches import change
-from iso_cases import CASES, URL, Case
-from lab import SHELLS, Lab, do_without
+from hostup_emulator.model import Vps
+from hostup_emulator.qemu import PROGRAM, QemuMachines
+from hostup_emulator.switches import change
+from support.iso_cases import CASES, URL, Case
+from support.lab import SHELLS, Lab, do_without
 
 OPTIONS = ("name", "iso_id", "url", "device", "on_conflict", "keep_drive", "wait")
 

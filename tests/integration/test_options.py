@@ -17,10 +17,10 @@ import pytest
 import trustme
 import yaml
 
-from emulator.model import Owner, Vps
-from emulator.server import Emulator
-from emulator.world import Drive, Switches, World
-from lab import Lab
+from hostup_emulator.model import Owner, Vps
+from hostup_emulator.server import Emulator
+from hostup_emulator.world import Drive, Switches, World
+from support.lab import Lab
 
 CLONE = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (CLONE / "plugins" / "modules").glob("*.py"))

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from emulator.switches import change
-from lab import SHELLS, Lab, Run, iso_task
+from hostup_emulator.switches import change
+from support.lab import SHELLS, Lab, Run, iso_task
 
 EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 LONG = 120  # seconds that a download takes until the test has seen enough

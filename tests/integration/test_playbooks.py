@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from emulator.model import Drive, Iso, Mount
-from lab import Lab, Playing, Run
-from sshd import Sshds, new_key, serve_ssh
+from hostup_emulator.model import Drive, Iso, Mount
+from support.lab import Lab, Playing, Run
+from support.sshd import Sshds, new_key, serve_ssh
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from emulator.model import Gate
-from emulator.switches import change
-from lab import KEY, SHELLS, Lab
+from hostup_emulator.model import Gate
+from hostup_emulator.switches import change
+from support.lab import KEY, SHELLS, Lab
 
 EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 

@@ -13,9 +13,9 @@ import asyncssh
 import pytest
 import yaml
 
-from emulator.model import Drive, Gate, Vps
-from lab import Lab, Playing, Run
-from sshd import Sshds, new_key, serve_ssh
+from hostup_emulator.model import Drive, Gate, Vps
+from support.lab import Lab, Playing, Run
+from support.sshd import Sshds, new_key, serve_ssh
 
 INSTALLER_SECONDS = 5.0  # longer than it takes to see that it runs
 CD_FIRST = ("ide2", "scsi0")

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from emulator.model import Drive
-from lab import KEY, SHELLS, Lab, iso_task
+from hostup_emulator.model import Drive
+from support.lab import KEY, SHELLS, Lab, iso_task
 
 EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 

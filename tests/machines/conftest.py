@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import requests
 
-from emulator.downloads import Downloads
-from emulator.model import Drive, Vps
-from emulator.qemu import PROGRAM, QemuMachines
-from emulator.server import Emulator
-from emulator.world import World
-from lab import QuietFiles, do_without, serve
+from hostup_emulator.downloads import Downloads
+from hostup_emulator.model import Drive, Vps
+from hostup_emulator.qemu import PROGRAM, QemuMachines
+from hostup_emulator.server import Emulator
+from hostup_emulator.world import World
 from media.debian import MediaError
 from media.tiny import AFTER, write_installer_iso, write_live_iso
+from support.lab import QuietFiles, do_without, serve
 
 from .stage import Media, Stage, install_once, make_media, set_up
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import requests
 
-from emulator.downloads import Downloads
-from emulator.model import Drive, Vps
-from emulator.qemu import QemuMachines
-from emulator.server import Emulator
-from emulator.world import World
-from lab import Lab, Playing, Run
+from hostup_emulator.downloads import Downloads
+from hostup_emulator.model import Drive, Vps
+from hostup_emulator.qemu import QemuMachines
+from hostup_emulator.server import Emulator
+from hostup_emulator.world import World
 from media.linux import build_linux
+from support.lab import Lab, Playing, Run
 
 INSTALLERS: dict[str, dict[str, Any]] = {
     "installer.iso": {},

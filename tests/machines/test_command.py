@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-import emulator as package
+import hostup_emulator as package
 
 if TYPE_CHECKING:
     from .conftest import Room
 
-COMMAND = [sys.executable, "-u", "-m", "emulator", "--backend", "qemu", "--port", "0", "--control"]
-TESTS = Path(package.__file__).parents[1]
+COMMAND = [sys.executable, "-u", "-m", "hostup_emulator", "--backend", "qemu", "--port", "0", "--control"]
+HOME = Path(package.__file__).parents[1]  # from where it can be started without being installed
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -38,7 +38,7 @@ def processes_in(folder: Path) -> list[int]:
 def test_machines_die_with_the_emulator(signal_number: signal.Signals, tmp_path: Path, room: Room) -> None:
     folder = tmp_path / "kept"
     arguments = ["--machines-dir", str(folder), "--vps", "a", "--vps", "b", "--memory-mb", "16", "--disk-mb", "8"]
-    with subprocess.Popen([*COMMAND, *arguments], cwd=TESTS, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*COMMAND, *arguments], cwd=HOME, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         lines: list[str] = []
         while not lines or "Ctrl-C" not in lines[-1]:
@@ -57,7 +57,7 @@ def test_machines_die_with_the_emulator(signal_number: signal.Signals, tmp_path:
 
 def test_missing_qemu(tmp_path: Path) -> None:
     refused = subprocess.run(
-        COMMAND, cwd=TESTS, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+        COMMAND, cwd=HOME, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 1
     assert refused.stderr == "The machines need qemu-system-x86_64 and setpriv.\n"

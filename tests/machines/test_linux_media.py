@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 import media as package
-from emulator.model import Drive, Vps
+from hostup_emulator.model import Drive, Vps
 from media.debian import MediaError
 from media.linux import Modules, build_linux
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from emulator.model import Drive
-from emulator.qemu import QemuMachines
+from hostup_emulator.model import Drive
+from hostup_emulator.qemu import QemuMachines
 
 if TYPE_CHECKING:
     from .conftest import Room

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator.model import Vps
-from lab import Run
+from hostup_emulator.model import Vps
+from support.lab import Run
 
 from .stage import FLEET, Stage
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.model import Vps
-from lab import Run
+from hostup_emulator.model import Vps
+from support.lab import Run
 
 from .stage import Stage, photographed
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness import Clock, Site, Web
+    from support.site import Clock, Site, Web
 
 WAITING = ("_client", "_iso_apply", "_jobs", "_library", "_pacing", "_power_apply", "_tasks", "_write")
 
@@ -35,7 +35,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put a clock that costs nothing in the place of `time` in every module that waits."""
-    clock: Clock = import_module("harness").Clock()
+    clock: Clock = import_module("support.site").Clock()
     for name in WAITING:
         monkeypatch.setattr(f"ansible_collections.hostup.cloud.plugins.module_utils.{name}.time", clock)
     return clock
@@ -44,12 +44,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def site(clock: Clock) -> Iterator[Site]:
     with ExitStack() as stack:
-        site: Site = import_module("harness").Site(clock, stack)
+        site: Site = import_module("support.site").Site(clock, stack)
         yield site
         assert site.emulator.crashes == []
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    with import_module("harness").serve_web() as web:
+    with import_module("support.site").serve_web() as web:
         yield web

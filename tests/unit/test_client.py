@@ -16,13 +16,13 @@ import trustme
 from ansible_collections.hostup.cloud.plugins.module_utils import _client
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Connection, parse_origin, retry_after
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from harness import Site
+from support.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness import Clock, Web
+    from support.site import Clock, Web
 
 UNMOUNT = {"device": "ide2"}
 READ, WRITE = "read", "write"

@@ -23,15 +23,15 @@ from ansible_collections.hostup.cloud.plugins.module_utils._fleet import (
     summary,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_ISO, VPS_ISO_INFO, Task
-from emulator.world import Drive, Gate
+from hostup_emulator.world import Drive, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ansible_collections.hostup.cloud.plugins.module_utils._fleet import Work
-    from emulator.world import Answer, Request
-    from harness import Site, Web
+    from hostup_emulator.world import Answer, Request
+    from support.site import Site, Web
 
 ISO_KEYS = {"changed", "vps_id", "iso", "device", "mounts", "boot_order", "job", "actions", "diff"}
 INFO_KEYS = {"changed", "vps_id", "available", "mounted", "boot_order", "available_devices", "actions"}

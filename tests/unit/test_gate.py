@@ -31,7 +31,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._gate import (
     take_ticket,
     went_through,
 )
-from fleet_sim import PEERS, Limit, simulate
+from benchmarks.fleet_sim import PEERS, Limit, simulate
 
 NOW = 1_800_000_000.0
 PAUSE = 30.0

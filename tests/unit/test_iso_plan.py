@@ -12,8 +12,8 @@ import pytest
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _documents, _iso
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from emulator.world import World
-from iso_cases import CASES, WANTED, WANTED_ID, Case
+from hostup_emulator.world import World
+from support.iso_cases import CASES, WANTED, WANTED_ID, Case
 
 TAKEN = [case for case in CASES if not isinstance(case.outcome, str)]
 REFUSED = [case for case in CASES if isinstance(case.outcome, str)]

@@ -18,7 +18,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._jobs import (
 )
 
 if TYPE_CHECKING:
-    from harness import Site
+    from support.site import Site
 
 KNOWN = Job("job_1", "queued", None, "/api/jobs/job_1")
 ORIGIN = "https://cloud.hostup.se"

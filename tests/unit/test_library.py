@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from emulator.jobs import Job
-    from harness import Site, Web
+    from hostup_emulator.jobs import Job
+    from support.site import Site, Web
 
 NAME = "new.iso"
 STARTS, WAITS = f"{NAME}: ", "waiting for"  # how lines begin

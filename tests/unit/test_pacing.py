@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from harness import Clock, Site
+    from support.site import Clock, Site
 
 ORIGIN, KEY = "https://cloud.hostup.se", "secret-key-of-ann"
 NAME = name_of("gate", ORIGIN, KEY)

@@ -11,10 +11,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_POWER
 from ansible_collections.hostup.cloud.plugins.module_utils._write import CONFIRM_SCHEDULE, UNKNOWN_SCHEDULE
-from emulator.model import Drive, Gate
+from hostup_emulator.model import Drive, Gate
 
 if TYPE_CHECKING:
-    from harness import Site
+    from support.site import Site
 
 KEYS = {"changed", "vps_id", "power_state", "job", "actions", "diff"}
 

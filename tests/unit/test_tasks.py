@@ -10,10 +10,10 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_ISO, VPS_ISO_INFO, Task, secrets_of
-from emulator.world import Drive, Gate, Mount
+from hostup_emulator.world import Drive, Gate, Mount
 
 if TYPE_CHECKING:
-    from harness import Site, Web
+    from support.site import Site, Web
 
 KEYS = {"changed", "vps_id", "iso", "device", "mounts", "boot_order", "job", "actions", "diff"}
 ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path"}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
-    from harness import Page, Web
+    from support.site import Page, Web
 
 
 @pytest.mark.parametrize(

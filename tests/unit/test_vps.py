@@ -19,7 +19,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._vps import (
 )
 
 if TYPE_CHECKING:
-    from harness import Site
+    from support.site import Site
 
 
 def find(site: Site, **selection: str) -> str:

@@ -10,10 +10,10 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_INFO
-from emulator.world import Switches
+from hostup_emulator.world import Switches
 
 if TYPE_CHECKING:
-    from harness import Site
+    from support.site import Site
 
 GATES = {"can_start", "can_shutdown", "can_stop", "can_restart", "can_reset"}
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-import emulator as package
+import hostup_emulator as package
 
 if TYPE_CHECKING:
     pass
 
-COMMAND = [sys.executable, "-u", "-m", "emulator"]
-TESTS = Path(package.__file__).parents[1]
+COMMAND = [sys.executable, "-u", "-m", "hostup_emulator"]
+HOME = Path(package.__file__).parents[1]  # from where it can be started without being installed
 
 
 def test_help_names_every_flag() -> None:
-    shown = subprocess.run([*COMMAND, "--help"], cwd=TESTS, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run([*COMMAND, "--help"], cwd=HOME, capture_output=True, text=True, check=True).stdout
     for flag in ("--vps", "--key", "--control", "--rate-limit", "--second-download", "--job-hangs", "--download-rate"):
         assert flag in shown
 
@@ -33,7 +33,7 @@ def test_help_names_every_flag() -> None:
     [("--rate-kind", "leaky"), ("--rate-burst", "1.5"), ("--rate-says", "maybe"), ("--latency", "long")],
 )
 def test_bad_values_are_refused(flag: str, value: str) -> None:
-    refused = subprocess.run([*COMMAND, flag, value], cwd=TESTS, capture_output=True, text=True, check=False)
+    refused = subprocess.run([*COMMAND, flag, value], cwd=HOME, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert f"argument {flag}: invalid" in refused.stderr
 
@@ -42,7 +42,7 @@ def test_bad_values_are_refused(flag: str, value: str) -> None:
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_start_and_stop(signal_number: signal.Signals) -> None:
     arguments = ["--port", "0", "--vps", "one", "--vps", "two", "--control", "--mount", "job", "--job-fails", "never"]
-    with subprocess.Popen([*COMMAND, *arguments], cwd=TESTS, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*COMMAND, *arguments], cwd=HOME, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         lines: list[str] = []
         while not lines or "Ctrl-C" not in lines[-1]:
@@ -54,7 +54,7 @@ def test_start_and_stop(signal_number: signal.Signals) -> None:
         assert all(vps["id"] in start for vps in answer["data"])
         assert "/api/v2/vps 200" in process.stdout.readline()
         second = [*COMMAND, "--port", base.rpartition(":")[2]]
-        refused = subprocess.run(second, cwd=TESTS, capture_output=True, text=True, check=False)
+        refused = subprocess.run(second, cwd=HOME, capture_output=True, text=True, check=False)
         assert refused.stderr.startswith("Cannot listen on 127.0.0.1")
         process.send_signal(signal_number)
         assert process.wait(10) == 0

@@ -15,14 +15,14 @@ import requests
 import trustme
 from requests.adapters import HTTPAdapter
 
-from emulator.faults import KINDS
-from emulator.server import Emulator
-from emulator.switches import Switches
+from hostup_emulator.faults import KINDS
+from hostup_emulator.server import Emulator
+from hostup_emulator.switches import Switches
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from emulator.model import JsonValue
+    from hostup_emulator.model import JsonValue
 
     from .conftest import Lab, Wire
 

@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from emulator.server import Emulator
-from emulator.world import Answer, Request, World
+from hostup_emulator.server import Emulator
+from hostup_emulator.world import Answer, Request, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from emulator.model import Iso, JsonValue, Owner, Vps
+    from hostup_emulator.model import Iso, JsonValue, Owner, Vps
 
 
 class Lab:
@@ -89,3 +90,11 @@ def emulator(lab: Lab, log: list[str]) -> Iterator[Emulator]:
 @pytest.fixture
 def wire(emulator: Emulator, lab: Lab) -> Wire:
     return Wire(emulator, lab)
+
+
+@pytest.fixture
+def heeded_sigint() -> Iterator[None]:
+    """Let commands begin with SIGINT as usual, even where these tests themselves were started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.model import Drive, Gate, Mount, Vps
-from emulator.world import World
+from hostup_emulator.model import Drive, Gate, Mount, Vps
+from hostup_emulator.world import World
 
 WANTED, OTHER, THIRD = "wanted.iso", "other.iso", "third.iso"
 WANTED_ID = "iso_000000000000000000000wanted"

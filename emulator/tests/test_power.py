@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator.world import Answer, Drive, Gate, JobFaults
+from hostup_emulator.world import Answer, Drive, Gate, JobFaults
 
 if TYPE_CHECKING:
-    from emulator.model import JsonValue
+    from hostup_emulator.model import JsonValue
 
     from .conftest import Lab
 

@@ -11,12 +11,12 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUp
 from ansible_collections.hostup.cloud.plugins.module_utils._iso import Wish, make_plan
 from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import Applier, Progress, read_media
 from ansible_collections.hostup.cloud.plugins.module_utils._write import CONFIRM_SCHEDULE, UNKNOWN_SCHEDULE
-from emulator.world import Drive
+from hostup_emulator.world import Drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness import Site, Web
+    from support.site import Site, Web
 
 MOUNT = Wish("mounted", name="ubuntu.iso")
 UNMOUNT = Wish("unmounted")

@@ -99,7 +99,7 @@ class Checks:
     def lint(self) -> None:
         """Style and types; every linter runs, whatever the others found."""
         root = self.copy.relative_to(self.scratch)
-        typed = [str(root / name) for name in ("demo", "plugins", "tests")]
+        typed = [str(root / name) for name in ("demo", "emulator", "plugins", "tests", "tools")]
         every(
             lambda: self.tool("ruff", "check", "."),
             lambda: self.tool("ruff", "format", "--check", "."),
@@ -137,7 +137,7 @@ class Checks:
 
     def unit(self) -> None:
         """The core and the emulator, piece by piece."""
-        self.tool("pytest", "tests/unit", cwd=CLONE)
+        self.tool("pytest", "emulator/tests", "tests/unit", cwd=CLONE)
 
     def integration(self) -> None:
         """Playbooks and processes against the emulator."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emulator.switches import change
-from emulator.world import Answer, Drive, Gate, JobFaults, Mount, StartDownload, Switches
+from hostup_emulator.switches import change
+from hostup_emulator.world import Answer, Drive, Gate, JobFaults, Mount, StartDownload, Switches
 
 if TYPE_CHECKING:
-    from emulator.model import JsonValue
+    from hostup_emulator.model import JsonValue
 
     from .conftest import Lab
 

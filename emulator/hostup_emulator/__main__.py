@@ -52,7 +52,7 @@ def given(arguments: argparse.Namespace, owner: type, prefix: str = "") -> dict[
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m emulator", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(prog="python -m hostup_emulator", description=DESCRIPTION)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="the port; 0: any free one (default: %(default)s)")
     parser.add_argument("--key", help="the API key to accept (default: a new one)")

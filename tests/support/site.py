@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection
 from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline
-from emulator.server import Emulator
-from emulator.world import World
+from hostup_emulator.server import Emulator
+from hostup_emulator.world import World
 
 if TYPE_CHECKING:
     import ssl

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from emulator.downloads import Downloads
-from emulator.server import Emulator
+from hostup_emulator.downloads import Downloads
+from hostup_emulator.server import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from emulator.jobs import Job
+    from hostup_emulator.jobs import Job
 
     from .conftest import Lab
 

@@ -17,14 +17,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-import emulator as package
-from emulator.server import Emulator
-from emulator.world import ROUTES, Drive, Gate, JobFaults, Switches, World
+import hostup_emulator as package
+from hostup_emulator.server import Emulator
+from hostup_emulator.world import ROUTES, Drive, Gate, JobFaults, Switches, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from emulator.model import JsonValue
+    from hostup_emulator.model import JsonValue
 
 CONTRACT = schemathesis.openapi.from_path(Path(package.__file__).with_name("openapi.yaml"))
 CHECKS = [

@@ -20,11 +20,11 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 import yaml
 
-from emulator.server import Emulator
+from hostup_emulator.server import Emulator
 
 Found = TypeVar("Found")
 
-PLUGINS = Path(__file__).resolve().parent / "integration" / "plugins"
+PLUGINS = Path(__file__).resolve().parent / "plugins"
 KEY = "hk-integration-0123456789abcdefghijklmnopqrstuvwxyz"
 ISO_BYTES = b"an ISO of no use\n" * 4096
 
