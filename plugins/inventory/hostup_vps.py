@@ -99,9 +99,9 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection, unexpected_shape
+from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._options import CONNECTION
-from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import INFO_DEADLINE, secrets_of
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import VPS_PATH, list_vpses
 

@@ -13,7 +13,6 @@ import os
 import random
 import re
 import ssl
-import time
 import traceback
 import typing as t
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from ansible.module_utils.basic import missing_required_lib
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
+from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
     HostUpError,
     Problem,
@@ -31,7 +32,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
     parse_problem,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._gate import LONGEST_PAUSE, Budget
-from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline, Pace
+from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Pace
 from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared
 from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, mask_url
 
@@ -274,7 +275,7 @@ class Client:
         is_poll: bool = False,
     ) -> Answer:
         faults = refusals = not_ready = 0
-        not_ready_until = time.monotonic() + NOT_READY_PATIENCE
+        not_ready_until = _clock.monotonic() + NOT_READY_PATIENCE
         while True:
             sent_at = self._pace.wait(is_poll=is_poll)
             try:
@@ -287,7 +288,7 @@ class Client:
                     delay += random.uniform(0.0, backoff(refusals - 1))
                     refusals += 1
                     self._pace.close(sent_at, delay, error.rate_limit)  # the others are to know, whatever we do
-                elif error.problem.code == "vps_not_ready" and time.monotonic() < not_ready_until:
+                elif error.problem.code == "vps_not_ready" and _clock.monotonic() < not_ready_until:
                     delay = _jittered(backoff(not_ready))
                     not_ready += 1
                 elif method == "GET" and error.transient and faults < self.retries:
@@ -303,7 +304,7 @@ class Client:
                         timed_out=True,
                     ) from None
             if not is_refused:  # else the gate makes it wait
-                time.sleep(delay)
+                _clock.sleep(delay)
 
     def _once(
         self,
@@ -437,7 +438,9 @@ def _seconds_to_reset(headers: t.Mapping[str, str]) -> float | None:
 
 def _server_time(headers: t.Mapping[str, str]) -> datetime:
     """What the server's clock said; ours may differ. Raises ValueError or TypeError for a date that is none."""
-    return parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(timezone.utc)
+    if "Date" in headers:
+        return parsedate_to_datetime(headers["Date"])
+    return datetime.fromtimestamp(_clock.now(), timezone.utc)
 
 
 def transport_fault(error: Exception, timeout: float) -> str:

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import threading
-import time
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._client import MOST_CONNECTIONS, Client
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 
@@ -124,11 +124,11 @@ class _Lines:
     def __init__(self, say: t.Callable[[str], None], total: int) -> None:
         self._say = say
         self._total = total
-        self._started = self._said_at = time.monotonic()
+        self._started = self._said_at = _clock.monotonic()
         self._said = 0
 
     def tell(self, results: t.Mapping[str, Result]) -> None:
-        now, done = time.monotonic(), len(results)
+        now, done = _clock.monotonic(), len(results)
         soonest, latest = LINE_SECONDS
         is_worth_it = done - self._said >= self._total * LINE_SHARE or now - self._said_at >= latest
         if done == self._said or not is_worth_it or now - self._said_at < soonest:

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Answer, Client, unexpected_shape
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso import (
@@ -124,7 +124,7 @@ class Applier:
                     self._order(step, job, turn, wait)
                     return
             # what another task has noted is not so any more
-            self.progress.read_at, wait_for_turn = time.time(), True
+            self.progress.read_at, wait_for_turn = _clock.now(), True
 
     def _order(self, step: Step, job: Job | None, turn: Turn, wait: bool) -> None:
         """Order the download, unless there is a job that does it, and see it through."""

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import random
-import time
 import typing as t
 from dataclasses import asdict, dataclass, replace
 from urllib.parse import quote, urljoin, urlsplit
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, Problem
 
@@ -174,16 +174,16 @@ def wait_for(client: Client, job: Job, report: Reporter) -> Job:
 
     Raises HostUpError when the job has failed, with the API's words, and when the client's deadline has passed.
     """
-    started = time.monotonic()
+    started = _clock.monotonic()
     report(job, 0.0)
     while not job.finished:
         left = client.deadline.left()
         if left <= 0:
             raise _timed_out(client, job)
-        pause = poll_delay(time.monotonic() - started, job.progress) if job.poll_again is None else job.poll_again
-        time.sleep(min(max(pause, SHORTEST_PAUSE) * random.uniform(1.0, 1.0 + POLL_JITTER), left))
+        pause = poll_delay(_clock.monotonic() - started, job.progress) if job.poll_again is None else job.poll_again
+        _clock.sleep(min(max(pause, SHORTEST_PAUSE) * random.uniform(1.0, 1.0 + POLL_JITTER), left))
         job = look_at(client, job)
-        report(job, time.monotonic() - started)
+        report(job, _clock.monotonic() - started)
     if job.status == FAILED:
         raise HostUpError(
             f"{job.label} failed: {job.reason or 'the API gives no reason'}",

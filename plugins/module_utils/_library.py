@@ -11,11 +11,11 @@ task may have left running: whoever comes next takes that job up, instead of ord
 from __future__ import annotations
 
 import random
-import time
 import typing as t
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._jobs import Job
@@ -77,7 +77,7 @@ class Turn:
     def job(self) -> Job | None:
         """The job that another task has left running, if it is of the same source and young."""
         past = self._past
-        is_young = time.time() - past.ordered_at < JOB_MEMORY
+        is_young = _clock.now() - past.ordered_at < JOB_MEMORY
         if past.job_id is None or past.source != self._source or not is_young:
             return None
         return Job(past.job_id, "unknown", poll_url=past.poll_url)
@@ -86,11 +86,11 @@ class Turn:
         """Note the job, so that it is not lost with this task."""
         if job and job.id:
             past = replace(self._past, job_id=job.id, poll_url=job.poll_url, source=self._source)
-            self._keep(replace(past, ordered_at=time.time()))
+            self._keep(replace(past, ordered_at=_clock.now()))
 
     def done(self) -> None:
         """Note that the file is in the library."""
-        self._keep(Past(done_at=time.time()))
+        self._keep(Past(done_at=_clock.now()))
 
     def failed(self, *, for_all: bool = False) -> None:
         """Note that the job has failed; ``for_all`` when those who wait should not try, either."""
@@ -118,7 +118,7 @@ def turn_to_download(
         client.shared.change(note_name, lambda _note: (asdict(past), None))
 
     def look(*, is_ours: bool = False) -> Turn:
-        past = parse_past(client.shared.read(note_name), time.time())
+        past = parse_past(client.shared.read(note_name), _clock.now())
         return Turn(past, wanted, since, save, is_ours=is_ours, is_kept=client.shared.is_kept(note_name))
 
     turn = look()
@@ -136,7 +136,7 @@ def turn_to_download(
                 f"Another task is still downloading {name} after the {client.deadline.seconds:.0f} s of wait_timeout.",
                 timed_out=True,
             )
-        time.sleep(max(0.0, min(LOOK_AGAIN * random.uniform(0.5, 1.0), client.deadline.left())))
+        _clock.sleep(min(LOOK_AGAIN * random.uniform(0.5, 1.0), client.deadline.left()))
         turn = look()
         if not turn.is_there:
             let_go = client.shared.try_to_hold(lock_name)

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import random
-import time
 import typing as t
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
+from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, Problem
 from ansible_collections.hostup.cloud.plugins.module_utils._gate import (
     Budget,
@@ -28,18 +29,6 @@ LOOK_AGAIN = 1.0  # seconds between looks at the gate, which somebody may have c
 WORTH_TELLING = 2.0  # seconds
 
 
-class Deadline:
-    """A monotonic end of all waiting of one task."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds left, negative when it has passed."""
-        return self._end - time.monotonic()
-
-
 class Pace:
     """When this task may send. ``say`` is told once that there is a wait."""
 
@@ -54,12 +43,12 @@ class Pace:
 
     def wait(self, *, is_poll: bool = False) -> float:
         """Wait until a request may be sent, and return the time. Raises HostUpError when the deadline comes first."""
-        asked = time.monotonic()
+        asked = _clock.monotonic()
         while True:
-            waited = time.monotonic() - asked if is_poll else None
+            waited = _clock.monotonic() - asked if is_poll else None
             ticket = self._take_ticket(waited)
             if self._wait_for(ticket):
-                return time.time()
+                return _clock.now()
 
     def went_through(self, sent_at: float, budget: Budget | None) -> None:
         """Note a request that was not refused."""
@@ -83,9 +72,9 @@ class Pace:
 
     def _wait_for(self, ticket: Ticket) -> bool:
         """Wait until a ticket is due, by a clock that nobody sets. Returns whether it is still good for a request."""
-        due = time.monotonic() + ticket.at - time.time()
+        due = _clock.monotonic() + ticket.at - _clock.now()
         while True:
-            left = due - time.monotonic()
+            left = due - _clock.monotonic()
             if left <= 0.0:
                 return ticket.is_valid
             if left > self._deadline.left():
@@ -99,13 +88,13 @@ class Pace:
                 say, self._say = self._say, None  # taken first: other threads may come here too
                 if say:
                     say(f"waiting {left:.0f} s for the API's rate limit")
-            time.sleep(min(left, LOOK_AGAIN * random.uniform(1.0, 1.5)))
+            _clock.sleep(min(left, LOOK_AGAIN * random.uniform(1.0, 1.5)))
             if not still_holds(self._change(lambda gate, _now: gate), ticket):
                 return False
 
     def _change(self, step: t.Callable[[Gate, float], Gate]) -> Gate:
         def work(note: t.Any) -> tuple[t.Any, Gate]:
-            now = time.time()
+            now = _clock.now()
             before = parse_gate(note, now)
             after = step(before, now)
             return (note if after == before else dump_gate(after)), after

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, unexpected_shape
 from ansible_collections.hostup.cloud.plugins.module_utils._documents import Document, Gate, check_gate
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
@@ -75,7 +75,7 @@ def parse_status(body: Document, at: float) -> Status:
 
 def read_status(client: Client, vps_id: str) -> Status:
     """The live state. Raises HostUpError."""
-    path, at = f"{vps_path(vps_id)}/status", time.monotonic()
+    path, at = f"{vps_path(vps_id)}/status", _clock.monotonic()
     body = client.get(path).body
     try:
         return parse_status(body, at)

@@ -22,10 +22,11 @@ import os
 import random
 import stat
 import threading
-import time
 import typing as t
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 
 VERSION = 1
 PATIENCE = 10.0  # seconds for somebody else's read and write of a note, which take a fraction of a millisecond
@@ -145,16 +146,16 @@ def _open(path: Path) -> int:
 def _locked(path: Path) -> t.Iterator[int]:
     """Open a note and lock it. Raises OSError, also when somebody does not let go of it."""
     descriptor = _open(path)
-    give_up = time.monotonic() + PATIENCE
+    give_up = _clock.monotonic() + PATIENCE
     try:
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > give_up:
+                if _clock.monotonic() > give_up:
                     raise OSError(errno.EAGAIN, "somebody keeps it locked", str(path)) from None
-                time.sleep(random.uniform(0.0005, 0.005))
+                _clock.sleep(random.uniform(0.0005, 0.005))
         yield descriptor
     finally:
         os.close(descriptor)

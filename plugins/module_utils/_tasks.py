@@ -7,23 +7,22 @@
 from __future__ import annotations
 
 import json
-import time
 import typing as t
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 
 from ansible.module_utils.common.parameters import remove_values, sanitize_keys
 
-from ansible_collections.hostup.cloud.plugins.module_utils import _iso, _options, _power, _url
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock, _iso, _options, _power, _url
 from ansible_collections.hostup.cloud.plugins.module_utils._client import (
     Client,
     Connection,
     resolve_redirects,
 )
+from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._fleet import Fleet, Rest, Result, summary
 from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import Applier, Progress, read_media
-from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._power_apply import PowerApplier, PowerProgress
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import (
     POWER_ACTIONS,
@@ -135,7 +134,7 @@ def _manage_iso(client: Client, vps_id: str, params: Params, wish: _iso.Wish, co
         return url
 
     with _telling(lambda: _iso_result(progress)):
-        progress.read_at = time.time()
+        progress.read_at = _clock.now()
         before = progress.before = progress.media = read_media(client, vps_id)
         plan = _iso.make_plan(before, wish)
         if context.check_mode:

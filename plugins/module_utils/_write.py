@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Answer, Client
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._jobs import poll_delay
@@ -56,7 +56,7 @@ def write_once(
 def re_read(client: Client, look: t.Callable[[], bool], schedule: t.Iterable[float]) -> bool:
     """Look until it shows, as long as schedule and deadline allow, at least once."""
     for delay in schedule:
-        time.sleep(max(0.0, min(delay, client.deadline.left())))
+        _clock.sleep(min(delay, client.deadline.left()))
         if look():
             return True
         if client.deadline.left() <= 0:
@@ -66,10 +66,10 @@ def re_read(client: Client, look: t.Callable[[], bool], schedule: t.Iterable[flo
 
 def confirm(client: Client, look: t.Callable[[], bool], schedule: t.Iterable[float], read: str) -> None:
     """The same, after a write that the API has taken. Raises HostUpError, which names the read, if it never shows."""
-    started = time.monotonic()
+    started = _clock.monotonic()
     if not re_read(client, look, schedule):
         raise HostUpError(
             f"The API took the request, but its {read} did not show the outcome within "
-            f"{time.monotonic() - started:.0f} s. The next run goes on from what it finds.",
+            f"{_clock.monotonic() - started:.0f} s. The next run goes on from what it finds.",
             timed_out=client.deadline.left() <= 0,
         )

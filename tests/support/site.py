@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection
-from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Deadline
+from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from hostup_emulator.server import Emulator
 from hostup_emulator.world import World
 

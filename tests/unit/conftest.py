@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from support.site import Clock, Site, Web
 
-WAITING = ("_client", "_iso_apply", "_jobs", "_library", "_pacing", "_power_apply", "_tasks", "_write")
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -34,10 +32,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Put a clock that costs nothing in the place of `time` in every module that waits."""
+    """Put a clock that costs nothing in the place of `time`."""
     clock: Clock = import_module("support.site").Clock()
-    for name in WAITING:
-        monkeypatch.setattr(f"ansible_collections.hostup.cloud.plugins.module_utils.{name}.time", clock)
+    monkeypatch.setattr("ansible_collections.hostup.cloud.plugins.module_utils._clock.time", clock)
     return clock
 
 

@@ -386,9 +386,7 @@ def test_a_rest_that_is_not_tried_tells_what_was_done(site: Site, how: str) -> N
 
 
 @pytest.mark.usefixtures("one_by_one")
-def test_lines_tell_the_progress(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_fleet, "time", site.clock)
-
+def test_lines_tell_the_progress(site: Site) -> None:
     def work(vps_id: str) -> Result:
         site.clock.now += 1
         if vps_id == "vps_3":
@@ -402,11 +400,7 @@ def test_lines_tell_the_progress(site: Site, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize(("pause", "least", "most"), [(0.01, 0, 4), (25.0, 50, 100)])
-def test_lines_are_neither_many_nor_rare(
-    site: Site, monkeypatch: pytest.MonkeyPatch, pause: float, least: int, most: int
-) -> None:
-    monkeypatch.setattr(_fleet, "time", site.clock)
-
+def test_lines_are_neither_many_nor_rare(site: Site, pause: float, least: int, most: int) -> None:
     def work(vps_id: str) -> Result:
         site.clock.now += pause
         return is_fine(vps_id)

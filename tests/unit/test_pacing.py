@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _pacing, _shared
+from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._gate import (
     LONGEST_PAUSE,
@@ -17,7 +18,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._gate import (
     Gate,
     dump_gate,
 )
-from ansible_collections.hostup.cloud.plugins.module_utils._pacing import LOOK_AGAIN, Deadline, Pace
+from ansible_collections.hostup.cloud.plugins.module_utils._pacing import LOOK_AGAIN, Pace
 from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared, name_of
 
 if TYPE_CHECKING:

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Time. Nothing else here imports ``time``, so that a test has one place to take it in hand. All times are seconds."""
+
+from __future__ import annotations
+
+import time
+
+
+def now() -> float:
+    """The time of day, since the epoch; what files and other processes understand. It may be set back."""
+    return time.time()
+
+
+def monotonic() -> float:
+    """A time that nobody sets, for measuring how long something takes."""
+    return time.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Wait; no time at all where ``seconds`` is negative."""
+    time.sleep(max(0.0, seconds))
+
+
+class Deadline:
+    """A monotonic end of all waiting of one task."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left, negative when it has passed."""
+        return self._end - monotonic()
