@@ -65,7 +65,9 @@ class Downloads:
         self.rate = rate
         self.min_seconds = min_seconds
         self.max_bytes = max_bytes
-        self._stopping = threading.Event()
+        self._share = 1.0
+        self._stopping = False
+        self._changed = threading.Condition()
         # No proxies: a test must not depend on the environment it happens to run in.
         self._opener = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
 
@@ -87,9 +89,21 @@ class Downloads:
         """Remove a library file."""
         self.path(owner, filename).unlink(missing_ok=True)
 
+    def hold(self, share: float = 0.0) -> None:
+        """Let no download get further than this share of its bytes, be it running or yet to come."""
+        with self._changed:
+            self._share = share
+            self._changed.notify_all()
+
+    def release(self) -> None:
+        """Let all downloads go on to their ends."""
+        self.hold(1.0)
+
     def stop(self) -> None:
         """Make every running download fail soon."""
-        self._stopping.set()
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
 
     def _run(self, order: StartDownload, report: Report) -> None:
         target = self.path(order.owner, order.filename)
@@ -136,7 +150,7 @@ class Downloads:
                 self._pace(begin, done, total)
                 progress(done, total)
         if total is None:
-            self._wait(begin + self.min_seconds)
+            self._wait(begin + self.min_seconds, 1.0)
         elif done != total:
             raise DownloadError(f"The source ended after {done} of {total} bytes.")
 
@@ -163,11 +177,15 @@ class Downloads:
         """Wait until so many bytes may have arrived."""
         by_rate = done / self.rate if self.rate else 0.0
         by_duration = self.min_seconds * done / total if total else 0.0
-        self._wait(begin + max(by_rate, by_duration))
+        self._wait(begin + max(by_rate, by_duration), done / total if total else 0.0)
 
-    def _wait(self, until: float) -> None:
-        if self._stopping.wait(max(0.0, until - time.monotonic())):
-            raise DownloadError("The emulator is being stopped.")
+    def _wait(self, until: float, share: float) -> None:
+        """Wait for a time, and until so large a share is allowed."""
+        with self._changed:
+            while not self._stopping and (self._share < share or time.monotonic() < until):
+                self._changed.wait(max(0.0, until - time.monotonic()) or None)
+            if self._stopping:
+                raise DownloadError("The emulator is being stopped.")
 
 
 @contextmanager

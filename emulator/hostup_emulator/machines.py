@@ -20,6 +20,9 @@ class Machines(Protocol):
     def uptime(self, vps: Vps) -> int:
         """Seconds since the machine was started; 0 when it is off. A reset does not begin anew."""
 
+    def was_read(self, vps: Vps) -> None:
+        """Somebody is about to be told its power state."""
+
     def start(self, vps: Vps) -> None:
         """Switch it on."""
 
@@ -58,6 +61,13 @@ class MemoryMachines:
         """Counts while it is on."""
         return 0 if self.power_state(vps) == "stopped" else int(self._clock() - vps.started_at)
 
+    def was_read(self, vps: Vps) -> None:
+        """An installer may be done after so many reads."""
+        if vps.powers_off_after is not None:
+            vps.powers_off_after -= 1
+            if vps.powers_off_after < 0:
+                self.stop(vps)
+
     def start(self, vps: Vps) -> None:
         """An installer may be booted, which powers off when it is done."""
         vps.power_state, vps.started_at = "running", self._clock()
@@ -71,13 +81,14 @@ class MemoryMachines:
 
     def stop(self, vps: Vps) -> None:
         """Off at once."""
-        vps.power_state, vps.powers_off_at = "stopped", None
+        vps.power_state, vps.powers_off_at, vps.powers_off_after = "stopped", None, None
 
     def reset(self, vps: Vps) -> None:
         """Whatever the guest was about to do is forgotten."""
-        seconds = vps.owner.switches.installer_seconds
-        boots_installer = seconds is not None and vps.boots_from_cd()
-        vps.powers_off_at = self._clock() + seconds if boots_installer and seconds is not None else None
+        switches = vps.owner.switches
+        seconds, reads = (switches.installer_seconds, switches.installer_reads) if vps.boots_from_cd() else (None, None)
+        vps.powers_off_at = None if seconds is None else self._clock() + seconds
+        vps.powers_off_after = reads
 
     def refit(self, vps: Vps) -> None:
         """There is nothing to refit."""

@@ -170,6 +170,7 @@ class Vps:
     gates: dict[str, Gate] = field(default_factory=dict)
     started_at: float = 0.0
     powers_off_at: float | None = None
+    powers_off_after: int | None = None  # so many more reads
     stale_power_state: str | None = None
     stale_power_reads_left: int = 0
     service_status: str = "active"

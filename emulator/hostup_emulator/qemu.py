@@ -86,6 +86,9 @@ class QemuMachines:
         machine = self._machine(vps)
         return int(time.monotonic() - machine.started_at) if machine else 0
 
+    def was_read(self, vps: Vps) -> None:
+        """A machine does not notice."""
+
     def start(self, vps: Vps) -> None:
         """Start a process, unless there is one."""
         if self._machine(vps) is None:

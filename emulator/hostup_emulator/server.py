@@ -15,7 +15,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from .downloads import Downloads, Report
@@ -25,12 +25,15 @@ from .world import Answer, Problem, RemoveFile, Request, StartDownload, World
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .model import JSON, JsonValue, Vps
 
+Found = TypeVar("Found")
+
 _VPS_IN_PATH = re.compile(r"/api/v2/vps/([^/]+)")
 CONTROL = "/control/"
+LOOK_AGAIN = 0.05  # seconds between looks at what no request tells
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,26 @@ class Call:
 
 class Calls(list[Call]):
     """The recorded requests, in the order in which they were answered."""
+
+    def __init__(self, calls: Iterable[Call] = ()) -> None:
+        super().__init__(calls)
+        self._came = threading.Condition()
+
+    def record(self, call: Call) -> None:
+        """Add one, and wake those who wait."""
+        with self._came:
+            self.append(call)
+            self._came.notify_all()
+
+    def wait_for(self, condition: Callable[[], Found], seconds: float = 60.0) -> Found:
+        """Wait until something is so, looked at with each request, and now and then. Raises TimeoutError."""
+        give_up = time.monotonic() + seconds
+        with self._came:
+            while not (found := condition()):
+                if time.monotonic() > give_up:
+                    raise TimeoutError(f"{seconds:g} s have passed, and it was never so")
+                self._came.wait(LOOK_AGAIN)
+        return found
 
     def writes(self) -> list[Call]:
         """Return those that could have changed something."""
@@ -123,7 +146,7 @@ class Emulator:
             if fault:
                 answer = fault.spoil(answer, self.world, request.path)
             vps = _VPS_IN_PATH.match(request.path)
-            self.calls.append(
+            self.calls.record(
                 Call(
                     method=request.method,
                     path=request.path,

@@ -60,6 +60,9 @@ class Switches:
     installer_seconds: float | None = _switch(
         None, "a VPS that boots from an ISO powers off after so long, as an installer does; memory only", parse=float
     )
+    installer_reads: int | None = _switch(
+        None, "the same, after so many reads of its power state instead; memory only", parse=int
+    )
     stale_power_reads: int = _switch(0, "so many reads of each VPS still show the old power state after each change")
     vps_not_ready: int = _switch(0, "so many of the next writes are refused with vps_not_ready")
     rate_limit: int = _switch(0, "requests per key and window; 0: no limit")

@@ -419,6 +419,7 @@ class World:
         return Answer(200, document, note=f"{vps.name}: {state}")
 
     def _read_power_state(self, vps: Vps) -> str | None:
+        self.machines.was_read(vps)
         if vps.stale_power_reads_left > 0:
             vps.stale_power_reads_left -= 1
             return vps.stale_power_state

@@ -15,7 +15,8 @@ import yaml
 import hostup_emulator as package
 from hostup_emulator.server import Call, Emulator
 from hostup_emulator.world import World
-from support.lab import ISO_BYTES, Lab, QuietFiles, redirect_to, serve
+from support.clock import HurriedClock
+from support.lab import ISO_BYTES, SPEED, Lab, QuietFiles, redirect_to, serve
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +58,14 @@ def breach_of_contract(call: Call) -> str | None:
 
 
 @pytest.fixture
-def lab(source: str, tmp_path: Path) -> Iterator[Lab]:
+def lab(source: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A fresh world. At the end, its emulator must not have crashed, nor been sent what its contract does not know,
     nor any cloud-init drive been emptied."""
-    with Emulator(World()) as emulator:
-        laboratory = Lab(emulator, source, tmp_path)
+    clock = None if request.node.get_closest_marker("wall_clock") else HurriedClock(SPEED)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    with Emulator(World(clock=clock) if clock else World()) as emulator:
+        laboratory = Lab(emulator, source, folder, clock)
         yield laboratory
         for playing in laboratory.playing:
             playing.stop()
@@ -74,3 +78,12 @@ def lab(source: str, tmp_path: Path) -> Iterator[Lab]:
 def redirect(source: str) -> Iterator[str]:
     """A URL that redirects to one of the ISOs."""
     yield from (f"{origin}/latest.iso" for origin in serve(redirect_to(f"{source}/ubuntu.iso")))
+
+
+@pytest.fixture
+def in_process(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let modules that run in this process share the laboratory's time and its home."""
+    if lab.clock:
+        monkeypatch.setattr("ansible_collections.hostup.cloud.plugins.module_utils._clock.time", lab.clock)
+    monkeypatch.setenv("HOME", str(lab.folder))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from support.lab import SHELLS, Lab, iso_task
+from hostup_emulator.server import Call
+from support.lab import SLOW_SHELLS_LAST, Lab, iso_task
+from support.modules import run_module
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Bad:
     error: dict[str, Any] = field(default_factory=dict)
 
 
-# Asked for without a key after each task, so that the record shows which requests were whose.
-MARK = "/api/v2/vps/after-"
+# A VPS that is asked for after each task, so that the record shows which requests were whose.
+MARK = "vps_after-"
 URL = "http://192.0.2.80/images/ubuntu.iso"
 BAD = [
     Bad("wrong-key", {"api_key": "wrong"}, ("HTTP 401", "Check api_key"), 1, {"status": 401, "code": "unauthorized"}),
@@ -80,47 +82,86 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_bad_input(lab: Lab, shell: str) -> None:
+# One of each way to be wrong, for the shells in which a task takes long.
+REPRESENTATIVE = (
+    "wrong-key", "unknown-vps", "empty-vps", "two-vps", "unknown-iso", "ftp", "device", "no-wait", "nobody-there",
+)  # fmt: skip
+
+
+@pytest.fixture
+def variables(lab: Lab) -> dict[str, str]:
+    """What some of the options are made of."""
     lab.world.add_iso(lab.owner, "ubuntu.iso")
-    variables = {
+    return {
         "foreign": lab.world.add_vps(lab.world.add_owner("bob"), "db-01").id,
         "reader": lab.world.add_key(lab.owner, scopes={"read:vm"}),
         "writer": lab.world.add_key(lab.owner, scopes={"write:vm", "write:storage"}),
     }
-    wrong = {}
-    tasks = []
-    for bad in BAD:
-        options = {"vps_id": lab.vps.id, "name": "ubuntu.iso", **bad.options}
-        given = {name: value for name, value in options.items() if value is not None}
-        tasks.append({**iso_task(shell, **given), "name": bad.name, "ignore_errors": True})
-        tasks.append(
-            {
-                "name": f"count {bad.name}",
-                "ansible.builtin.uri": {"url": f"{lab.emulator.url}{MARK}{bad.name}", "status_code": 401},
-                "delegate_to": "localhost",
-            }
-        )
-    run = lab.play(tasks, play={"vars": variables})
-    sent: list[Any] = []
-    for call in lab.calls:
-        if not call.path.startswith(MARK):
-            sent.append(call)
-            continue
-        [bad] = [bad for bad in BAD if call.path == f"{MARK}{bad.name}"]
-        result = run.of(bad.name)
-        missing = [words for words in bad.says if words not in result["msg"]]
-        differs = {key: result.get("error", {}).get(key) for key, value in bad.error.items()} != bad.error
-        refused_writes = [call for call in sent if call.method != "GET" and call.status < 400]
-        if not result["failed"] or missing or differs or len(sent) != bad.requests or refused_writes:
-            wrong[bad.name] = (missing, result["msg"], [(call.method, call.path) for call in sent])
-        sent = []
-    assert wrong == {}
-    assert len(run.results) == 2 * len(BAD)
+
+
+def given(lab: Lab, bad: Bad) -> dict[str, Any]:
+    """All options of a task."""
+    options = {"vps_id": lab.vps.id, "name": "ubuntu.iso", **bad.options}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def complaint(bad: Bad, result: dict[str, Any], sent: list[Call]) -> str | None:
+    """What is wrong with the end of a task."""
+    missing = [words for words in bad.says if words not in result["msg"]]
+    differs = {key: result.get("error", {}).get(key) for key, value in bad.error.items()} != bad.error
+    refused_writes = [call for call in sent if call.method != "GET" and call.status < 400]
+    if not result["failed"] or missing or differs or len(sent) != bad.requests or refused_writes:
+        return f"{missing} {result['msg']} {[(call.method, call.path) for call in sent]}"
+    return None
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+def test_module(lab: Lab, variables: dict[str, str], bad: Bad) -> None:
+    options = {"api_key": lab.key, "api_base": lab.emulator.url, **given(lab, bad)}
+    for name, value in variables.items():
+        options = {key: value if text == f"{{{{ {name} }}}}" else text for key, text in options.items()}
+    assert complaint(bad, run_module("hostup_vps_iso", options), lab.calls) is None
     assert lab.owner.library.keys() and lab.vps.drives["ide2"].free
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+def play_all(lab: Lab, variables: dict[str, str], shell: str, cases: list[Bad]) -> None:
+    """Have Ansible do them one after the other, and look at the end of each."""
+    tasks = []
+    for bad in cases:
+        tasks.append({**iso_task(shell, **given(lab, bad)), "name": bad.name, "ignore_errors": True})
+        mark = iso_task(vps_id=f"{MARK}{bad.name}", state="unmounted")
+        tasks.append({**mark, "name": f"count {bad.name}", "ignore_errors": True})
+    run = lab.play(tasks, play={"vars": variables})
+    ends = [number for number, call in enumerate(lab.calls) if MARK in call.path]
+    complaints = {}
+    for bad, begin, end in zip(cases, [-1, *ends], ends, strict=False):
+        assert f"{MARK}{bad.name}" in lab.calls[end].path
+        if found := complaint(bad, run.of(bad.name), lab.calls[begin + 1 : end]):
+            complaints[bad.name] = found
+    assert complaints == {}
+    assert len(run.results) == 2 * len(cases) == 2 * len(ends)
+    assert lab.owner.library.keys() and lab.vps.drives["ide2"].free
+
+
+def test_playbook(lab: Lab, variables: dict[str, str]) -> None:
+    play_all(lab, variables, "controller", BAD)
+
+
+@pytest.mark.parametrize("shell", ["async", "delegated"])
+def test_some_in_every_shell(lab: Lab, variables: dict[str, str], shell: str) -> None:
+    cases = [bad for bad in BAD if bad.name in REPRESENTATIVE]
+    assert len(cases) == len(REPRESENTATIVE)
+    play_all(lab, variables, shell, cases)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("shell", ["async", "delegated"])
+def test_all_in_every_shell(lab: Lab, variables: dict[str, str], shell: str) -> None:
+    play_all(lab, variables, shell, BAD)
+
+
+@SLOW_SHELLS_LAST
 @pytest.mark.parametrize("key", [None, ""])
 def test_no_key(lab: Lab, shell: str, key: str | None) -> None:
     run = lab.play([iso_task(shell, vps_id=lab.vps.id, state="unmounted")], env={"HOSTUP_API_KEY": key})

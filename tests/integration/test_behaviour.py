@@ -14,9 +14,7 @@ import pytest
 import zstandard
 
 from hostup_emulator.model import Drive
-from support.lab import ISO_BYTES, SHELLS, Lab, iso_task
-
-EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
+from support.lab import ISO_BYTES, SLOW_SHELLS_LAST, Lab, iso_task
 
 
 def test_redirects_are_resolved_before_the_api_is_asked(lab: Lab, redirect: str) -> None:
@@ -43,7 +41,7 @@ def test_decompressed_under_its_own_name(
     assert lab.emulator.downloads.path("ann", "packed.iso").read_bytes() == ISO_BYTES
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_failed_download_is_told_at_once(lab: Lab, shell: str) -> None:
     result = lab.iso(shell, url=f"{lab.source}/missing.iso")
     assert re.match(r"Could not download missing\.iso\. Job job_\w+ failed: .*404", result["msg"])
@@ -51,7 +49,7 @@ def test_failed_download_is_told_at_once(lab: Lab, shell: str) -> None:
     assert result["error"]["title"] == "job failed"
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_time_out_leaves_the_job_running_and_says_so(lab: Lab, shell: str) -> None:
     lab.emulator.downloads.min_seconds = 6
     result = lab.iso(shell, url=lab.url, state="mounted", wait_timeout=3)
@@ -99,7 +97,7 @@ def test_wait_false_returns_the_job(lab: Lab) -> None:
     assert [call.method for call in lab.calls] == ["GET", "POST"]
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_drive_that_goes_with_its_iso_is_attached_again(lab: Lab, shell: str) -> None:
     lab.world.switches.unmount_removes_drive = True
     lab.vps.drives = {"ide2": Drive.holding(lab.world.add_iso(lab.owner, "ubuntu.iso").id)}
@@ -109,7 +107,7 @@ def test_drive_that_goes_with_its_iso_is_attached_again(lab: Lab, shell: str) ->
     assert (again["changed"], len(lab.calls.writes())) == (False, 2)
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 @pytest.mark.parametrize("answer", ["sync", "job"])
 def test_slot_gets_a_drive_where_a_mount_needs_one(lab: Lab, shell: str, answer: str) -> None:
     lab.world.switches.mount_needs_drive = True
@@ -120,7 +118,7 @@ def test_slot_gets_a_drive_where_a_mount_needs_one(lab: Lab, shell: str, answer:
     assert (result["actions"], result["device"]) == (["attach_drive", "mount"], "ide3")
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_lost_answer_is_settled_by_a_re_read(lab: Lab, shell: str) -> None:
     lab.world.add_iso(lab.owner, "ubuntu.iso")
     lab.faults.add("dropped", "POST", "/mount", commit=True)
@@ -129,7 +127,7 @@ def test_lost_answer_is_settled_by_a_re_read(lab: Lab, shell: str) -> None:
     assert [call.method for call in lab.calls] == ["GET", "POST", "GET"]
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_rate_limit_is_waited_for(lab: Lab, shell: str) -> None:
     lab.faults.add("problem", status=429, code="rate_limit_exceeded", headers={"Retry-After": "1"}, times=2)
     assert lab.iso(shell, state="unmounted")["changed"] is False
@@ -151,7 +149,7 @@ def test_retried_task_keeps_its_environment(lab: Lab) -> None:
     assert [call.status for call in lab.calls] == [403, 200]
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_proxy_page_is_no_traceback(lab: Lab, shell: str) -> None:
     lab.faults.add("html", times=None)
     result = lab.iso(shell, state="unmounted", api_retries=1)

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from hostup_emulator.model import Drive, Gate
-from support.lab import KEY, SHELLS, Lab, iso_task
+from support.lab import KEY, SHELLS, SLOW_SHELLS_LAST, Lab, iso_task
 
-EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 LONG = 120  # seconds that a download takes until the test has seen enough
 
 
@@ -67,7 +66,7 @@ def lines(output: str) -> list[str]:
 # --- what becomes of each VPS ------------------------------------------------------------------------------------
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_two_failures_stop_nobody(lab: Lab, shell: str) -> None:
     lab.emulator.downloads.min_seconds = 2
     good, [closed] = fleet(lab, 98), fleet(lab, 1)
@@ -308,7 +307,7 @@ def test_interrupt_ends_it_soon(lab: Lab) -> None:
     assert lab.orders() == 1
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_key_is_shown_nowhere(lab: Lab, shell: str) -> None:
     """Neither where VPSs fail nor where they do not; the key comes out of a variable that no file of ours holds."""
     lab.world.add_iso(lab.owner, "ubuntu.iso", f"Bearer {KEY}")

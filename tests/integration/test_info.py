@@ -5,12 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from hostup_emulator.model import Vps
-from support.lab import SHELLS, Lab
+from support.lab import SHELLS, SLOW_SHELLS_LAST, Lab
 
-EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 GATES = {"can_start", "can_shutdown", "can_stop", "can_restart", "can_reset"}
 
 
@@ -33,7 +30,7 @@ def furnish(lab: Lab) -> Vps:
     return other
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_all_with_details(lab: Lab, shell: str) -> None:
     other = furnish(lab)
     result = info(lab, shell, details=True)
@@ -62,7 +59,7 @@ def test_all_with_details(lab: Lab, shell: str) -> None:
     assert sorted(paths[1:]) == sorted(f"/api/v2/vps/{vps.id}/details" for vps in (lab.vps, other))
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_what_is_selected(lab: Lab, shell: str) -> None:
     foreign = lab.world.add_vps(lab.world.add_owner("bob"), "web-01", "192.0.2.10")
     twin = lab.world.add_vps(lab.owner, "Web-01", "192.0.2.11")
@@ -87,7 +84,7 @@ def test_what_is_selected(lab: Lab, shell: str) -> None:
     assert len(lab.calls) == len(wanted) + 1
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_details_that_cannot_be_read(lab: Lab, shell: str) -> None:
     other = furnish(lab)
     lab.faults.add("problem", "GET", f"/{other.id}/details$", status=409, code="conflict", times=None)

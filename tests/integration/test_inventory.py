@@ -19,6 +19,7 @@ import yaml
 
 from hostup_emulator.server import Emulator
 from hostup_emulator.world import Drive, Switches, World
+from support import forked
 from support.lab import KEY, Lab, Run
 
 PLUGIN = {"plugin": "hostup.cloud.hostup_vps"}
@@ -72,27 +73,17 @@ def show(
     **config: Any,
 ) -> Shown:
     """Run `ansible-inventory --list`, or with other arguments."""
-    foreign = ("HOSTUP_", "ANSIBLE_", "XDG_")
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith(foreign)},
-        "ANSIBLE_COLLECTIONS_PATH": os.environ["ANSIBLE_COLLECTIONS_PATH"],
-        "ANSIBLE_NOCOLOR": "1",
-        "HOME": str(lab.folder),
-        "HOSTUP_API_BASE": lab.emulator.url,
-        "HOSTUP_API_KEY": lab.key,
-        **(env or {}),
-    }
-    program = str(Path(sys.executable).with_name("ansible-inventory"))
-    done = subprocess.run(
-        [program, "-i", write(lab, config, name).name, *(args or ["--list"])],
-        cwd=lab.folder,
-        env={key: value for key, value in environment.items() if value is not None},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        text=True,
+    number = len(list(lab.folder.parent.glob("*.out")))
+    output, errors = (lab.folder.parent / f"inventory.{number}.{ending}" for ending in ("out", "err"))
+    process = forked.start(
+        ["ansible-inventory", "-i", write(lab, config, name).name, *(args or ["--list"])],
+        folder=lab.folder,
+        env=lab.environment(env),
+        output=output,
+        errors=errors,
     )
-    return Shown(done.returncode, done.stdout, " ".join(done.stderr.split()))  # Ansible wraps its warnings
+    code = process.wait(60)
+    return Shown(code, output.read_text(), " ".join(errors.read_text().split()))  # Ansible wraps its warnings
 
 
 def furnish(lab: Lab) -> None:

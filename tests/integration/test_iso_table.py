@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rows of the table in every shell: foretold in check mode, done, and done again at the cost of one request."""
+"""The rows of the table: foretold in check mode, done, and done again at the cost of one request."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,26 @@ from hostup_emulator.model import Vps
 from hostup_emulator.qemu import PROGRAM, QemuMachines
 from hostup_emulator.switches import change
 from support.iso_cases import CASES, URL, Case
-from support.lab import SHELLS, Lab, do_without
+from support.lab import EVERY_SHELL, Lab, do_without, iso_task
+from support.modules import run_module
 
 OPTIONS = ("name", "iso_id", "url", "device", "on_conflict", "keep_drive", "wait")
 
 
-def task(name: str, shell: str, *, check_mode: bool) -> dict[str, object]:
-    """The same task for all hosts; each host is a case and brings its options."""
-    options = {"vps_id": "{{ vps }}", "api_key": "{{ key }}", "state": "{{ state }}"}
-    options |= {option: f"{{{{ wish.{option} | default(omit) }}}}" for option in OPTIONS}
-    return {
-        "name": name,
-        "hostup.cloud.hostup_vps_iso": options,
-        "check_mode": check_mode,
-        "ignore_errors": True,
-        **SHELLS[shell],
-    }
-
+# One row of each kind, for the shells in which a task takes long.
+REPRESENTATIVE = {
+    "nowhere-mounted",
+    "nowhere-without-url-present",
+    "in-library-by-id-mounted",
+    "mounted-here-unmounted",
+    "mounted-twice-absent",
+    "drive-taken-mounted",
+    "drive-taken-must-not-mounted",
+    "cloud-init-there-unmounted",
+    "mount-gate-closed-mounted",
+    "keep-drive-in-slot-unmounted",
+    "no-wait-nowhere-mounted",
+}
 
 # Where public documents leave open how the API behaves, the outcomes are the same …
 OTHERWISE = {
@@ -52,6 +57,7 @@ def without_drives(result: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 # A case, its VPS, and the key of that one's owner.
 Row = tuple[Case, Vps, str]
+Results = dict[str, dict[str, Any]]  # by the names of the cases
 
 # So many real machines run at the same time; each takes 50 MB.
 AT_ONCE = 25
@@ -62,26 +68,50 @@ def build_rows(lab: Lab, cases: list[Case]) -> list[Row]:
     return [(case, *case.build(lab.world)) for case in cases]
 
 
-def play_rows(lab: Lab, rows: list[Row], shell: str, *, drives_go: bool = False) -> None:
-    """Have Ansible do them all, three times."""
-    hosts, ids = {}, {}
-    for case, vps, key in rows:
-        ids[case.name] = vps.id
-        wish = dict(case.options)
-        if "url" in wish:
-            wish["url"] = wish["url"].replace(URL, f"{lab.source}/wanted.iso")
-        hosts[case.name] = {"vps": vps.id, "key": key, "state": wish.pop("state"), "wish": wish}
+def wish_of(lab: Lab, case: Case) -> dict[str, Any]:
+    """The module's options for a case, as they are here."""
+    wish = dict(case.options)
+    if "url" in wish:
+        wish["url"] = wish["url"].replace(URL, f"{lab.source}/wanted.iso")
+    return wish
 
-    foretold = lab.play([task("foretold", shell, check_mode=True)], hosts=hosts)
+
+def play_once(lab: Lab, rows: list[Row], way: str = "controller", *, check_mode: bool = False) -> Results:
+    """Have Ansible do them all in one task; each host is a case and brings its options."""
+    hosts = {}
+    for case, vps, key in rows:
+        wish = wish_of(lab, case)
+        hosts[case.name] = {"vps": vps.id, "key": key, "state": wish.pop("state"), "wish": wish}
+    options = {"vps_id": "{{ vps }}", "api_key": "{{ key }}", "state": "{{ state }}"}
+    options |= {option: f"{{{{ wish.{option} | default(omit) }}}}" for option in OPTIONS}
+    run = lab.play([{**iso_task(way, **options), "check_mode": check_mode, "ignore_errors": True}], hosts=hosts)
+    return {case.name: run.of("iso", case.name) for case, _vps, _key in rows}
+
+
+def call_once(lab: Lab, rows: list[Row], *, check_mode: bool = False) -> Results:
+    """The same by the module's `main()`, in this process."""
+    connection = {"api_base": lab.emulator.url}
+    return {
+        case.name: run_module(
+            "hostup_vps_iso",
+            {**connection, "vps_id": vps.id, "api_key": key, **wish_of(lab, case)},
+            check_mode=check_mode,
+        )
+        for case, vps, key in rows
+    }
+
+
+def hold_to_table(lab: Lab, rows: list[Row], once: Callable[..., Results], *, drives_go: bool = False) -> None:
+    """Have them all foretold, done and done again, and compare with the table."""
+    ids = {case.name: vps.id for case, vps, _key in rows}
+    foretold = once(lab, rows, check_mode=True)
     assert lab.calls.writes() == []
-    done = lab.play([task("done", shell, check_mode=False)], hosts=hosts)
+    done = once(lab, rows)
     before_again = len(lab.calls)
-    again = lab.play([task("again", shell, check_mode=False)], hosts=hosts)
+    again = once(lab, rows)
 
     def check(case: Case) -> None:
-        first, second, third = (
-            run.of(name, case.name) for run, name in ((foretold, "foretold"), (done, "done"), (again, "again"))
-        )
+        first, second, third = foretold[case.name], done[case.name], again[case.name]
         writes = [call for call in lab.calls.writes() if call.vps_id == ids[case.name]]
         if isinstance(case.outcome, str):
             assert all(result["failed"] and case.outcome in result["msg"] for result in (first, second, third))
@@ -108,23 +138,47 @@ def play_rows(lab: Lab, rows: list[Row], shell: str, *, drives_go: bool = False)
     assert wrong == {}
 
 
-@pytest.mark.parametrize(
-    ("shell", "switches"), [*((shell, {}) for shell in SHELLS), ("controller", OTHERWISE), ("controller", DRIVES_GO)]
-)
-def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
+SWITCHES = pytest.mark.parametrize("switches", [{}, OTHERWISE, DRIVES_GO], ids=["as it is", "otherwise", "drives go"])
+
+
+@SWITCHES
+@pytest.mark.usefixtures("in_process")
+def test_module(lab: Lab, switches: dict[str, Any]) -> None:
     change(lab.world.switches, switches)
-    play_rows(lab, build_rows(lab, CASES), shell, drives_go=switches is DRIVES_GO)
+    hold_to_table(lab, build_rows(lab, CASES), call_once, drives_go=switches is DRIVES_GO)
+
+
+def test_playbook(lab: Lab) -> None:
+    hold_to_table(lab, build_rows(lab, CASES), play_once)
+
+
+@pytest.mark.parametrize("shell", ["async", "delegated"])
+def test_some_in_every_shell(lab: Lab, shell: str) -> None:
+    rows = build_rows(lab, [case for case in CASES if case.name in REPRESENTATIVE])
+    assert len(rows) == len(REPRESENTATIVE)
+    hold_to_table(lab, rows, partial(play_once, way=shell))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
+@EVERY_SHELL
+@SWITCHES
+def test_all_in_every_shell(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
+    change(lab.world.switches, switches)
+    hold_to_table(lab, build_rows(lab, CASES), partial(play_once, way=shell), drives_go=switches is DRIVES_GO)
 
 
 @pytest.mark.parametrize("cases", [CASES[start : start + AT_ONCE] for start in range(0, len(CASES), AT_ONCE)])
-def test_table_on_real_machines(lab: Lab, cases: list[Case]) -> None:
+@pytest.mark.parametrize("once", [call_once, pytest.param(play_once, marks=pytest.mark.exhaustive)])
+@pytest.mark.usefixtures("in_process")
+def test_on_real_machines(lab: Lab, once: Callable[..., Results], cases: list[Case]) -> None:
     if not shutil.which(PROGRAM):
         do_without(f"{PROGRAM} is not installed")
     machines = QemuMachines(lab.folder / "machines", lab.emulator.downloads.find, memory_mb=16, disk_mb=1)
     lab.world.machines = machines
     rows = build_rows(lab, cases)
     before = {case.name: machines.inserted(vps) for case, vps, _key in rows}
-    play_rows(lab, rows, "controller")
+    hold_to_table(lab, rows, once)
 
     def wanted_files(vps: Vps) -> dict[str, str]:
         """The names of the files that the drives of this VPS are to hold: an ISO that was not downloaded is blank."""

@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from hostup_emulator.switches import change
-from support.lab import SHELLS, Lab, Run, iso_task
+from support.lab import SHELLS, SLOW_SHELLS_LAST, Lab, Run, iso_task
 
-EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 LONG = 120  # seconds that a download takes until the test has seen enough
 VPS = "{{ vps_id }}"
 # What differs from one host to the other comes from its variables.
@@ -148,7 +147,7 @@ def test_killed_before_it_knew_the_job(lab: Lab) -> None:
     assert lab.orders() == 2
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_download_is_taken_up_after_a_time_out(lab: Lab, shell: str) -> None:
     lab.world.switches.second_download = "again"
     lab.emulator.downloads.min_seconds = LONG

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
 from hostup_emulator.model import Gate
 from hostup_emulator.switches import change
-from support.lab import KEY, SHELLS, Lab
-
-EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
+from support.lab import EVERY_SHELL, KEY, SHELLS, SLOW_SHELLS_LAST, Lab
+from support.modules import run_module
 
 
 def power_task(shell: str = "controller", /, **options: Any) -> dict[str, Any]:
@@ -44,42 +45,55 @@ TABLE: list[tuple[str | None, dict[str, Any], str | None, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("shell", "switches"),
-    [
-        *((shell, {}) for shell in SHELLS),
-        ("controller", {"poll_shape": "legacy", "job_seconds": 0.0, "shutdown_seconds": 0.0, "stale_power_reads": 1}),
-        ("controller", {"poll_shape": "flat", "poll_url": "missing", "forget_after_polls": 0}),
-        ("controller", {"job": {"claims_completed": True}}),
-    ],
-)
-def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
-    change(lab.world.switches, switches)
-    hosts: dict[str, dict[str, Any]] = {}
-    for number, (state, wish, _action, _end) in enumerate(TABLE):
-        vps = lab.world.add_vps(lab.owner, f"vm-{number}")
-        vps.power_state = state
-        hosts[vps.name] = {"vps_id": vps.id, "wish": wish}
-    options = {
-        "vps_id": "{{ vps_id }}",
-        "state": "{{ wish.state }}",
-        "force": "{{ wish.force | default(omit) }}",
+ROWS = {f"vm-{number}": row for number, row in enumerate(TABLE)}
+# One of each action, for the shells in which a task takes long.
+REPRESENTATIVE = ("vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5")
+
+Results = dict[str, dict[str, Any]]  # by the names of the rows
+
+
+def build_rows(lab: Lab, names: Iterable[str]) -> dict[str, str]:
+    """Put rows into the world; returns their VPSs' IDs."""
+    ids = {}
+    for name in names:
+        vps = lab.world.add_vps(lab.owner, name)
+        vps.power_state = ROWS[name][0]
+        ids[name] = vps.id
+    return ids
+
+
+def play_once(lab: Lab, ids: Mapping[str, str], way: str = "controller", *, check_mode: bool = False) -> Results:
+    """Have Ansible do them all in one task."""
+    hosts = {name: {"vps_id": vps_id, "wish": ROWS[name][1]} for name, vps_id in ids.items()}
+    options = {"vps_id": "{{ vps_id }}", "state": "{{ wish.state }}", "force": "{{ wish.force | default(omit) }}"}
+    task = {**power_task(way, **options), "check_mode": check_mode}
+    run = lab.play([task], hosts=hosts, args=["--diff"])
+    return {name: run.of("power", name) for name in ids}
+
+
+def call_once(lab: Lab, ids: Mapping[str, str], *, check_mode: bool = False) -> Results:
+    """The same by the module's `main()`, in this process."""
+    connection = {"api_base": lab.emulator.url, "api_key": lab.key}
+    return {
+        name: run_module("hostup_vps_power", {**connection, "vps_id": vps_id, **ROWS[name][1]}, check_mode=check_mode)
+        for name, vps_id in ids.items()
     }
-    task = {**power_task(shell, **options), "ignore_errors": True}
 
-    foretold = lab.play([task], hosts=hosts, args=["--check", "--diff"])
+
+def hold_to_table(lab: Lab, ids: Mapping[str, str], once: Callable[..., Results]) -> None:
+    """Have them all foretold, done and done again, and compare with the table."""
+    foretold = once(lab, ids, check_mode=True)
     assert lab.calls.writes() == []
-    done = lab.play([task], hosts=hosts, args=["--diff"])
+    done = once(lab, ids)
     before_again = len(lab.calls)
-    again = lab.play([task], hosts=hosts)
-
-    for (name, host), (state, wish, action, end) in zip(hosts.items(), TABLE, strict=True):
-        first, second, third = (run.of("power", name) for run in (foretold, done, again))
+    again = once(lab, ids)
+    for name, vps_id in ids.items():
+        state, wish, action, end = ROWS[name]
+        first, second, third = foretold[name], done[name], again[name]
         actions = [action] if action else []
         assert (first["changed"], first["actions"], first["power_state"]) == (bool(action), actions, end), name
         assert (second["changed"], second["actions"], second["power_state"]) == (bool(action), actions, end), name
         assert first["diff"] == second["diff"] == {"before": {"power_state": state}, "after": {"power_state": end}}
-        vps_id = host["vps_id"]
         sent = [call.path.rpartition("/")[2] for call in lab.calls.writes() if call.vps_id == vps_id]
         if wish["state"] == "restarted":
             assert third["changed"] is True and sent[0] == action, name
@@ -89,12 +103,47 @@ def test_table(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
             assert asked == [f"/api/v2/vps/{vps_id}/status"], name
 
 
+SWITCHES = pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"poll_shape": "legacy", "job_seconds": 0.0, "shutdown_seconds": 0.0, "stale_power_reads": 1},
+        {"poll_shape": "flat", "poll_url": "missing", "forget_after_polls": 0},
+        {"job": {"claims_completed": True}},
+    ],
+)
+
+
+@SWITCHES
+@pytest.mark.usefixtures("in_process")
+def test_module(lab: Lab, switches: dict[str, Any]) -> None:
+    change(lab.world.switches, switches)
+    hold_to_table(lab, build_rows(lab, ROWS), call_once)
+
+
+def test_playbook(lab: Lab) -> None:
+    hold_to_table(lab, build_rows(lab, ROWS), play_once)
+
+
+@pytest.mark.parametrize("shell", ["async", "delegated"])
+def test_some_in_every_shell(lab: Lab, shell: str) -> None:
+    hold_to_table(lab, build_rows(lab, REPRESENTATIVE), partial(play_once, way=shell))
+
+
+@pytest.mark.exhaustive
+@EVERY_SHELL
+@SWITCHES
+def test_all_in_every_shell(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
+    change(lab.world.switches, switches)
+    hold_to_table(lab, build_rows(lab, ROWS), partial(play_once, way=shell))
+
+
 def test_a_name_costs_one_request_more(lab: Lab) -> None:
     assert power(lab, vps_name="WEB-01", state="started")["vps_id"] == lab.vps.id
     assert [call.path for call in lab.calls] == ["/api/v2/vps", f"/api/v2/vps/{lab.vps.id}/status"]
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 @pytest.mark.parametrize("args", [[], ["--check"]])
 def test_a_closed_gate_is_told_before_any_write(lab: Lab, shell: str, args: list[str]) -> None:
     lab.vps.gates["restart"] = Gate(False, "An order is pending.", "pending_order")
@@ -104,10 +153,10 @@ def test_a_closed_gate_is_told_before_any_write(lab: Lab, shell: str, args: list
     assert (result["changed"], result["actions"], lab.calls.writes()) == (False, [], [])
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_a_guest_that_does_not_listen_is_not_forced(lab: Lab, shell: str) -> None:
     lab.world.switches.ignores_power_button = True
-    lab.world.switches.shutdown_timeout = 1.0
+    lab.world.switches.shutdown_timeout = 30.0
     result = power(lab, shell, state="stopped")
     assert re.match(r"Could not shut down the VPS\. Job job_\w+ failed: The guest did not", result["msg"])
     assert "Nothing was forced; force=true would cut its power." in result["msg"]
@@ -116,15 +165,15 @@ def test_a_guest_that_does_not_listen_is_not_forced(lab: Lab, shell: str) -> Non
     assert [call.path.rpartition("/")[2] for call in lab.calls.writes()] == ["shutdown", "stop"]
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_a_time_out_says_so(lab: Lab, shell: str) -> None:
     lab.world.switches.ignores_power_button = True
-    result = power(lab, shell, state="restarted", wait_timeout=2)
+    result = power(lab, shell, state="restarted", wait_timeout=40)
     assert result["timed_out"] and "It goes on at HostUp" in result["msg"] and "would reset it" in result["msg"]
     assert (result["changed"], result["actions"], result["power_state"]) == (True, ["restart"], "stopping")
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_a_lost_answer_is_settled_by_a_re_read(lab: Lab, shell: str) -> None:
     lab.faults.add("dropped", "POST", "/restart$", commit=True)
     result = power(lab, shell, state="restarted")
@@ -133,16 +182,21 @@ def test_a_lost_answer_is_settled_by_a_re_read(lab: Lab, shell: str) -> None:
 
 
 def test_wait_false_returns_the_job_and_the_next_task_waits_for_it(lab: Lab) -> None:
-    lab.world.switches.shutdown_seconds = 5.0
+    lab.world.switches.ignores_power_button = True
+    lab.world.switches.shutdown_timeout = 1e6
     ordered = power(lab, state="stopped", wait=False)
     assert (ordered["changed"], ordered["power_state"]) == (True, "running")
     assert ordered["job"]["status"] in ("queued", "in_progress")
-    run = lab.play([power_task(vps_id=lab.vps.id, state="started")])
+    before = len(lab.calls)
+    playing = lab.start([power_task(vps_id=lab.vps.id, state="started")])
+    lab.until(lambda: len(lab.calls) > before + 1)
+    lab.world.machines.stop(lab.vps)
+    run = playing.finish()
     assert (run.of("power")["actions"], lab.world.power_state(lab.vps)) == (["start"], "running")
     assert f"web-01: waiting while {lab.vps.id} is stopping" in run.output
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_one_failure_in_a_fleet_stops_nobody(lab: Lab, shell: str) -> None:
     vps_ids = [host["vps_id"] for host in lab.add_fleet(40).values()]
     closed = vps_ids[7]
@@ -163,7 +217,7 @@ def test_one_failure_in_a_fleet_stops_nobody(lab: Lab, shell: str) -> None:
     assert len(lab.calls.writes()) == 38
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_the_key_is_shown_nowhere(lab: Lab, shell: str) -> None:
     lab.vps.power_state = KEY
     lab.vps.gates["stop"] = Gate(False, f"Not with {KEY}", KEY)

@@ -9,9 +9,7 @@ from itertools import pairwise
 import pytest
 
 from hostup_emulator.model import Drive
-from support.lab import KEY, SHELLS, Lab, iso_task
-
-EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
+from support.lab import EVERY_SHELL, KEY, SHELLS, SLOW_SHELLS_LAST, Lab, iso_task
 
 
 def test_hosts_may_be_down(lab: Lab) -> None:
@@ -38,7 +36,7 @@ def test_all_states_one_after_the_other(lab: Lab, shell: str) -> None:
     assert lab.owner.library == {}
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_names_and_addresses_cost_one_request_more(lab: Lab, shell: str) -> None:
     assert lab.iso(shell, vps_name="WEB-01", state="unmounted")["vps_id"] == lab.vps.id
     assert lab.iso(shell, vps_ip="192.0.2.10", state="unmounted")["vps_id"] == lab.vps.id
@@ -62,7 +60,7 @@ def test_converged_state_costs_one_request_or_two(lab: Lab, selection: str) -> N
     assert len(lab.calls) == (5 if selection == "vps_id" else 10)
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_verified_mount_costs_three_requests(lab: Lab, shell: str) -> None:
     iso = lab.world.add_iso(lab.owner, "ubuntu.iso")
     result = lab.iso(shell, name="ubuntu.iso", state="mounted")
@@ -145,7 +143,13 @@ def echo_the_key(lab: Lab) -> None:
 
 
 @EVERY_SHELL
-@pytest.mark.parametrize("way", ["environment variable", "task environment", "option"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "task environment",
+        *(pytest.param(way, marks=pytest.mark.exhaustive) for way in ("environment variable", "option")),
+    ],
+)
 def test_key_is_shown_nowhere(lab: Lab, shell: str, way: str) -> None:
     echo_the_key(lab)
     # the key comes out of a variable of another name, so that no file of ours holds it
@@ -186,7 +190,7 @@ def test_key_is_not_on_a_command_line(lab: Lab) -> None:
     assert "HOSTUP_API_" not in "".join(re.findall(r"<jump-host> EXEC .*", run.output))
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_credentials_in_a_url_are_passed_on_and_masked(lab: Lab, shell: str) -> None:
     secret = "signature-of-this-download"
     url = lab.url.replace("http://", "http://user:pass-of-the-mirror@") + f"?sig={secret}"

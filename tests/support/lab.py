@@ -7,10 +7,8 @@ import http.server
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +19,8 @@ import pytest
 import yaml
 
 from hostup_emulator.server import Emulator
+from support import forked
+from support.clock import HurriedClock
 
 Found = TypeVar("Found")
 
@@ -31,12 +31,29 @@ ISO_BYTES = b"an ISO of no use\n" * 4096
 # Nothing listens there: whoever connects fails at once.
 UNREACHABLE = {"ansible_host": "127.0.0.1", "ansible_port": 1}
 
+# So many seconds pass in a real one, where a world and the tasks in the controller have a hurried clock.
+SPEED = 20.0
+
+# Ansible's loaders want these when they are imported.
+os.environ |= {
+    "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback"),
+    "ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS / "connection"),
+    "ANSIBLE_NOCOLOR": "1",
+}
+
 # How a task is sent on its way: keywords that are added to it.
 SHELLS: dict[str, dict[str, Any]] = {
     "controller": {},
     "async": {"async": 300, "poll": 1, "delegate_to": "localhost"},
     "delegated": {"delegate_to": "jump-host"},
 }
+
+
+# Most of what a task does does not depend on the shell, and the slow ones cost 10 and 20 times as much.
+EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
+SLOW_SHELLS_LAST = pytest.mark.parametrize(
+    "shell", ["controller", *(pytest.param(shell, marks=pytest.mark.exhaustive) for shell in ("async", "delegated"))]
+)
 
 
 @dataclass(frozen=True)
@@ -66,22 +83,24 @@ class Run:
 class Playing:
     """An `ansible-playbook` that runs."""
 
-    def __init__(self, process: subprocess.Popen[str], record: Path) -> None:
+    def __init__(self, process: forked.Process, output: Path, record: Path) -> None:
         self._process = process
+        self._output = output
         self._record = record
+        self._has_ended = False
 
-    def finish(self) -> Run:
-        """Wait for its end."""
-        # long enough for the hundreds of asynchronous tasks of a slow machine
-        output = self._process.communicate(timeout=900)[0]
+    def finish(self, seconds: float = 900.0) -> Run:
+        """Wait for its end; long enough for the hundreds of asynchronous tasks of a slow machine."""
+        code = self._process.wait(seconds)
+        self._has_ended = True
         lines = self._record.read_text().splitlines()
-        return Run(self._process.returncode, output, [TaskResult(**json.loads(line)) for line in lines])
+        return Run(code, self._output.read_text(), [TaskResult(**json.loads(line)) for line in lines])
 
     def stop(self) -> None:
         """Clear up, where a test has not come to the end of it."""
-        if self._process.returncode is None:
+        if not self._has_ended:
             self.kill()
-            self._process.communicate()
+            self.finish()
 
     def interrupt(self) -> None:
         """Press Ctrl-C: everything in the foreground hears it."""
@@ -104,8 +123,9 @@ class Playing:
 class Lab:
     """An emulated world with one owner, one VPS and a key; a source of ISOs; and Ansible."""
 
-    def __init__(self, emulator: Emulator, source: str, folder: Path) -> None:
+    def __init__(self, emulator: Emulator, source: str, folder: Path, clock: HurriedClock | None = None) -> None:
         self.emulator = emulator
+        self.clock = clock
         self.world = emulator.world
         self.calls = emulator.calls
         self.faults = emulator.faults
@@ -117,6 +137,27 @@ class Lab:
         self.url = f"{source}/ubuntu.iso"
         self.python = sys.executable
         self.playing: list[Playing] = []
+
+    def environment(self, env: Mapping[str, str | None] | None) -> dict[str, str]:
+        """What commands run with. `None` takes a variable out."""
+        foreign = ("HOSTUP_", "ANSIBLE_", "XDG_")
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+            **{name: value for name, value in os.environ.items() if name in forked.LATE},
+            "ANSIBLE_CALLBACKS_ENABLED": "record,hurry" if self.clock else "record",
+            "ANSIBLE_FORKS": "10",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_LOCAL_TEMP": str(self.folder / "local"),
+            "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
+            "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),
+            "HOME": str(self.folder),
+            "HOSTUP_API_BASE": self.emulator.url,
+            "HOSTUP_API_KEY": self.key,
+            "PYTHONUNBUFFERED": "1",
+            **(self.clock.as_environment() if self.clock else {}),
+            **(env or {}),
+        }
+        return {name: value for name, value in environment.items() if value is not None}
 
     def start(
         self,
@@ -145,38 +186,14 @@ class Lab:
             "apart": {"hosts": {"localhost": local, "jump-host": {"ansible_connection": "elsewhere"}}},
         }
         (self.folder / f"{number}.json").write_text(json.dumps(inventory))
-        foreign = ("HOSTUP_", "ANSIBLE_", "XDG_")
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
-            "ANSIBLE_COLLECTIONS_PATH": os.environ["ANSIBLE_COLLECTIONS_PATH"],
-            "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback"),
-            "ANSIBLE_CALLBACKS_ENABLED": "record",
-            "ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS / "connection"),
-            "ANSIBLE_FORKS": "10",
-            "ANSIBLE_PIPELINING": "1",
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "local"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
-            "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),
-            "RECORD_FILE": str(record),
-            "HOME": str(self.folder),
-            "HOSTUP_API_BASE": self.emulator.url,
-            "HOSTUP_API_KEY": self.key,
-            "PYTHONUNBUFFERED": "1",
-            **(env or {}),
-        }
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        process = subprocess.Popen(
-            [program, "-i", f"{number}.json", *args, playbook],
-            cwd=self.folder,
-            env={name: value for name, value in environment.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # so that all of it can be killed
+        output = self.folder.parent / f"{number}.out"  # not in the folder, which is searched for secrets
+        process = forked.start(
+            ["ansible-playbook", "-i", f"{number}.json", *args, playbook],
+            folder=self.folder,
+            env={**self.environment(env), "RECORD_FILE": str(record)},
+            output=output,
         )
-        self.playing.append(Playing(process, record))
+        self.playing.append(Playing(process, output, record))
         return self.playing[-1]
 
     def play(self, tasks: Sequence[Mapping[str, Any]] | str, **more: Any) -> Run:
@@ -194,11 +211,7 @@ class Lab:
 
     def until(self, condition: Callable[[], Found], seconds: float = 60.0) -> Found:
         """Wait until something is so, and return it."""
-        give_up = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < give_up, "this never happens"
-            time.sleep(0.02)
-        return found
+        return self.calls.wait_for(condition, seconds)
 
     def iso(self, shell: str = "controller", /, **options: Any) -> dict[str, Any]:
         """Run `hostup_vps_iso` once, on this VPS unless another is selected, and return its result."""
@@ -208,13 +221,14 @@ class Lab:
 
     def files_with(self, secret: str) -> list[Path]:
         """The files that hold a secret, once Ansible has cleared up behind an asynchronous task."""
-        give_up = time.monotonic() + 15
-        while True:
+
+        def find() -> list[Path]:
             files = [path for path in self.folder.rglob("*") if path.is_file()]
-            found = [path for path in files if secret.encode() in path.read_bytes()]
-            if not any("ansible-tmp-" in str(path) for path in found) or time.monotonic() > give_up:
-                return found
-            time.sleep(0.5)
+            return [path for path in files if secret.encode() in path.read_bytes()]
+
+        with suppress(TimeoutError):
+            self.until(lambda: not any("ansible-tmp-" in str(path) for path in find()), 15)
+        return find()
 
 
 def iso_task(shell: str = "controller", /, **options: Any) -> dict[str, Any]:
