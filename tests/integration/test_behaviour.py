@@ -6,7 +6,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,8 +50,8 @@ def test_failed_download_is_told_at_once(lab: Lab, shell: str) -> None:
 
 @SLOW_SHELLS_LAST
 def test_time_out_leaves_the_job_running_and_says_so(lab: Lab, shell: str) -> None:
-    lab.emulator.downloads.min_seconds = 6
-    result = lab.iso(shell, url=lab.url, state="mounted", wait_timeout=3)
+    lab.emulator.downloads.hold()
+    result = lab.iso(shell, url=lab.url, state="mounted", wait_timeout=lab.in_task(3, shell))
     assert result["failed"] and result["timed_out"]
     assert "goes on at HostUp" in result["msg"] and result["job"]["id"] in result["msg"]
     assert (result["changed"], result["actions"]) == (True, ["download"])
@@ -61,20 +60,20 @@ def test_time_out_leaves_the_job_running_and_says_so(lab: Lab, shell: str) -> No
 def test_deadline_holds_for_writes_and_slow_reads(lab: Lab) -> None:
     """After wait_timeout nothing is sent again, and no single request may outlast it by much."""
     lab.world.add_iso(lab.owner, "ubuntu.iso")
-    lab.faults.add("slow", "GET", seconds=1.5, times=1)
+    lab.faults.add("slow", "GET", seconds=0.5, times=1)
     lab.faults.add("problem", "POST", times=None)
-    late = lab.iso(name="ubuntu.iso", state="mounted", wait_timeout=2)
+    late = lab.iso(name="ubuntu.iso", state="mounted", wait_timeout=lab.in_task(1))
     assert late["failed"] and late["timed_out"] and len(lab.calls.writes()) == 1
     lab.faults.clear()
-    lab.faults.add("slow", "GET", seconds=6.0, times=None)
-    started = time.monotonic()
-    slow = lab.iso(state="unmounted", wait_timeout=1)
-    assert slow["failed"] and slow["timed_out"] and time.monotonic() - started < 5.5
+    lab.faults.add("slow", "GET", seconds=60.0, times=None)
+    task = iso_task(vps_id=lab.vps.id, state="unmounted", wait_timeout=1)
+    slow = lab.start([task]).finish(30).of("iso")
+    assert slow["failed"] and slow["timed_out"]
 
 
 def test_forgotten_download_is_told_as_such(lab: Lab) -> None:
     lab.world.switches.job.forgotten = True
-    lab.emulator.downloads.min_seconds = 30
+    lab.emulator.downloads.hold()
     result = lab.iso(url=lab.url)
     assert result["failed"] and result["job"]["status"] == "forgotten"
     assert "may be ordered a second time" in result["msg"]
@@ -90,7 +89,7 @@ def test_failure_in_the_first_answer_is_told(lab: Lab, wait: bool) -> None:
 
 
 def test_wait_false_returns_the_job(lab: Lab) -> None:
-    lab.emulator.downloads.min_seconds = 2
+    lab.emulator.downloads.hold()
     result = lab.iso(url=lab.url, wait=False)
     assert (result["changed"], result["actions"], result["iso"]) == (True, ["download"], None)
     assert result["job"]["status"] in ("queued", "in_progress")

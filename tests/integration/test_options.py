@@ -71,11 +71,11 @@ EFFECTS = [
     Effect("on_conflict", "fail", "replace", {"name": "other.iso", "state": "mounted", "device": "ide2"}),
     Effect("wait", False, True, {"url": "{{ url }}", **NEW}),
     Effect("details", True, False, modules=("hostup_vps_info",)),
-    Effect("wait_timeout", 1, 60, {"url": "{{ url }}", **NEW}),
+    Effect("wait_timeout", 10, 600, {"url": "{{ url }}", **NEW}),
     Effect("state", "stopped", "started", modules=POWER),
     Effect("force", True, False, {"state": "stopped"}, POWER),
     Effect("wait", False, True, {"state": "stopped"}, POWER),
-    Effect("wait_timeout", 1, 60, {"state": "stopped"}, POWER, switches={"shutdown_seconds": 3.0}),
+    Effect("wait_timeout", 10, 300, {"state": "stopped"}, POWER, switches={"shutdown_seconds": 60.0}),
 ]
 # Gives an option the value that it has anyway: shows that the comparison can tell when nothing changes.
 CONTROL = Effect("validate_certs", True, modules=ALL)

@@ -46,7 +46,7 @@ def messages(done: Run) -> str:
 
 def test_reinstall(lab: Lab) -> None:
     lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
-    lab.world.switches.installer_seconds = 5.0
+    lab.world.switches.installer_reads = 5
     wish = {"hostup_hosts": "web-01", "hostup_reinstall_iso_url": lab.url, "hostup_serial": 1}
     quick = {"proof": "none", "connection": "none", "timeout": 40}
     wish |= {f"hostup_reinstall_{name}": value for name, value in quick.items()}
@@ -113,7 +113,7 @@ def test_rescue_that_does_not_come_about_leaves_nothing_behind(lab: Lab) -> None
     assert done.code == 2 and "scsi0 comes first" in messages(done) and "The ISO was unmounted." in messages(done)
     assert steps(lab) == ["mount", "unmount"]
     lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
-    lab.world.switches.ignores_power_button, lab.world.switches.shutdown_timeout = True, 1
+    lab.world.switches.ignores_power_button, lab.world.switches.shutdown_timeout = True, 20
     done = run(lab, "rescue", **wish)
     assert done.code == 2 and "hostup_reinstall_force=true would reset it" in messages(done)
     assert steps(lab)[2:] == ["mount", "restart", "unmount"]

@@ -17,7 +17,7 @@ from hostup_emulator.model import Drive, Gate, Vps
 from support.lab import Lab, Playing, Run
 from support.sshd import Sshds, new_key, serve_ssh
 
-INSTALLER_SECONDS = 5.0  # longer than it takes to see that it runs
+INSTALLER_READS = 5  # more than it takes to see that it runs
 CD_FIRST = ("ide2", "scsi0")
 DISK_FIRST = ("scsi0", "ide2")
 NO_SSH: dict[str, Any] = {"proof": "none", "connection": "none"}
@@ -31,7 +31,7 @@ Hosts = dict[str, dict[str, Any]]
 def site(lab: Lab) -> Lab:
     """A laboratory whose VPS boots from its CD/DVD drive first, and whose installers power off."""
     lab.world.set_boot_order(lab.vps, CD_FIRST)
-    lab.world.switches.installer_seconds = INSTALLER_SECONDS
+    lab.world.switches.installer_reads = INSTALLER_READS
     return lab
 
 
@@ -188,7 +188,7 @@ def test_installs_and_proves(site: Lab, sshds: Sshds) -> None:
 
 def test_until_another_host_key_answers(site: Lab, sshds: Sshds) -> None:
     """The installer boots the new system itself, which has no Python."""
-    site.world.switches.installer_seconds = None
+    site.world.switches.installer_reads = None
     sshd = sshds["web-01"]
     sshd.answer(new_key())
     host = {"ansible_host": "127.0.0.1", "ansible_port": sshd.port}
@@ -203,6 +203,8 @@ def test_until_another_host_key_answers(site: Lab, sshds: Sshds) -> None:
 
 
 def test_ways_through_without_ssh(site: Lab) -> None:
+    # what waits for a time cannot see how often it is looked at
+    site.world.switches.installer_reads, site.world.switches.installer_seconds = None, float(site.in_task(5))
     hosts, vpses = cases(
         site,
         running={},
@@ -238,7 +240,7 @@ def test_ways_through_without_ssh(site: Lab) -> None:
 
 def test_installer_that_is_quicker_than_a_look(site: Lab) -> None:
     """A VPS that ran has been restarted then. Of one that was off before, nobody knows whether it ever ran."""
-    site.world.switches.installer_seconds = 0.1
+    site.world.switches.installer_reads = 0
     hosts, vpses = cases(site, ran={}, was_off={})
     vpses["was_off"].power_state = "stopped"
     run = reinstall(site, **NO_SSH, hosts=hosts)
@@ -386,7 +388,7 @@ def test_wrong_boot_order_stops_it(lab: Lab, args: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("follows", [True, False])
 def test_boot_order_that_is_to_follow_the_mount(lab: Lab, follows: bool) -> None:
-    lab.world.switches.installer_seconds = INSTALLER_SECONDS
+    lab.world.switches.installer_reads = INSTALLER_READS
     lab.world.switches.mount_moves_cd_first = follows
     run = reinstall(lab, **NO_SSH, boot_order="after_mount")
     if follows:
@@ -537,7 +539,7 @@ def test_serial_goes_host_by_host(site: Lab) -> None:
 def test_installer_that_never_ends(site: Lab) -> None:
     """Nor does a failing clean-up hide that."""
     hosts, vpses = cases(site, clean={}, unclean={})
-    site.world.switches.installer_seconds = None
+    site.world.switches.installer_reads = None
     site.faults.add("problem", "POST", f"{vpses['unclean'].id}/iso/actions/unmount", status=403, times=None)
     run = reinstall(site, **NO_SSH, hosts=hosts, timeout=4)
     for name, vps in vpses.items():
@@ -556,7 +558,7 @@ def test_installer_that_never_ends(site: Lab) -> None:
 
 def test_restart_that_is_not_heeded_says_what_to_do(site: Lab) -> None:
     site.world.switches.ignores_power_button = True
-    site.world.switches.shutdown_timeout = 1
+    site.world.switches.shutdown_timeout = 20
     text = failure(reinstall(site, **NO_SSH))
     assert "failed in the phase boot" in text and "hostup_reinstall_force=true would reset it" in text
     assert site.vps.mounts() == []
@@ -564,16 +566,16 @@ def test_restart_that_is_not_heeded_says_what_to_do(site: Lab) -> None:
 
 @pytest.mark.parametrize("listens", [True, False])
 def test_run_again_while_the_installer_runs(site: Lab, listens: bool) -> None:
-    site.world.switches.installer_seconds = 60
+    site.world.switches.installer_reads = None
     playing = begin(site, **NO_SSH)
     wait_for_write(site, site.vps, "restart")
     after_restart = len(site.calls)
     site.until(lambda: any("/details" in call.path for call in site.calls[after_restart:]))
     playing.kill()
     assert site.vps.mounts() != [] and site.world.power_state(site.vps) == "running"
-    site.world.switches.installer_seconds = INSTALLER_SECONDS
+    site.world.switches.installer_reads = INSTALLER_READS
     site.world.switches.ignores_power_button = not listens
-    site.world.switches.shutdown_timeout = 1
+    site.world.switches.shutdown_timeout = 20
     before = len(writes(site))
     run = reinstall(site, **NO_SSH)
     assert run.code == 0, run.output

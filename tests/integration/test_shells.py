@@ -26,13 +26,10 @@ def test_hosts_may_be_down(lab: Lab) -> None:
 
 @EVERY_SHELL
 def test_all_states_one_after_the_other(lab: Lab, shell: str) -> None:
-    done = [
-        lab.iso(shell, url=lab.url),
-        lab.iso(shell, name="ubuntu.iso", state="mounted"),
-        lab.iso(shell, state="unmounted"),
-        lab.iso(shell, name="ubuntu.iso", state="absent"),
-    ]
-    assert [result["actions"] for result in done] == [["download"], ["mount"], ["unmount"], ["delete"]]
+    wishes = [{"url": lab.url}, {"name": "ubuntu.iso", "state": "mounted"}, {"state": "unmounted"}]
+    wishes.append({"name": "ubuntu.iso", "state": "absent"})
+    run = lab.play([iso_task(shell, vps_id=lab.vps.id, **wish) for wish in wishes])
+    assert [item.result["actions"] for item in run.results] == [["download"], ["mount"], ["unmount"], ["delete"]]
     assert lab.owner.library == {}
 
 
@@ -210,8 +207,13 @@ def test_credentials_in_a_url_are_passed_on_and_masked(lab: Lab, shell: str) -> 
 
 
 def test_download_shows_its_progress(lab: Lab) -> None:
-    lab.emulator.downloads.rate = 14_000  # bytes a second, of some 70,000
-    lines = re.findall(r"^web-01: .*", lab.play([iso_task(vps_id=lab.vps.id, url=lab.url)]).output, re.MULTILINE)
+    lab.emulator.downloads.hold()
+    playing = lab.start([iso_task(vps_id=lab.vps.id, url=lab.url)])
+    for share in (0.25, 0.5, 0.75, 1.0):
+        polls = len(lab.calls.matching("GET", "/jobs/"))
+        lab.until(lambda polls=polls: len(lab.calls.matching("GET", "/jobs/")) > polls)  # type: ignore[misc]
+        lab.emulator.downloads.hold(share)
+    lines = re.findall(r"^web-01: .*", playing.finish().output, re.MULTILINE)
     assert lines[0] == "web-01: ubuntu.iso: queued, 0 s"
     assert re.fullmatch(r"web-01: ubuntu.iso: 100 %, \d+ s", lines[-1])
     assert all(re.fullmatch(r"web-01: ubuntu.iso: \d+ %, \d+ s", line) for line in lines[1:])

@@ -209,9 +209,13 @@ class Lab:
         """How many downloads were ordered, and not refused."""
         return len([call for call in self.calls.matching("POST", "/from-url$") if call.status < 400])
 
-    def until(self, condition: Callable[[], Found], seconds: float = 60.0) -> Found:
+    def until(self, condition: Callable[[], Found], seconds: float = 180.0) -> Found:
         """Wait until something is so, and return it."""
         return self.calls.wait_for(condition, seconds)
+
+    def in_task(self, seconds: float, shell: str = "controller") -> int:
+        """So many real seconds, as a task in this shell counts them."""
+        return round(seconds * (self.clock.speed if self.clock and shell == "controller" else 1))
 
     def iso(self, shell: str = "controller", /, **options: Any) -> dict[str, Any]:
         """Run `hostup_vps_iso` once, on this VPS unless another is selected, and return its result."""

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The laboratory itself: a play that is forked ends like one that is started, and time is what a test makes of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from support import forked
+from support.lab import Lab, Run, iso_task
+
+
+def without_chance(run: Run, lab: Lab) -> list[Any]:
+    """What a play has done, less what differs from one run to the next."""
+    text = re.sub(
+        r"\b(job|req|vps|iso)_[0-9a-z]{26}|\d+\.json|\d+\.yml", "X", run.output.replace(str(lab.folder), "HOME")
+    )
+    return [run.code, text, [(item.host, item.task, item.status, sorted(item.result)) for item in run.results]]
+
+
+@pytest.mark.smoke
+def test_forked_and_started_plays_are_alike(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With settings that come from the environment, a home, a failure, a fork for each host, and no colours."""
+    tasks = [
+        iso_task(vps_id=lab.vps.id, state="unmounted"),
+        {"name": "env", "ansible.builtin.debug": {"msg": "{{ lookup('ansible.builtin.env', 'HOME') }}"}},
+        {"name": "local", "ansible.builtin.command": "pwd", "delegate_to": "localhost"},
+        {**iso_task(vps_id=lab.vps.id, state="mounted", name="nothing.iso"), "name": "wrong"},
+    ]
+    start, ends = forked.start, {}
+    for forks in (True, False):
+        monkeypatch.setattr(forked, "start", lambda *args, forks=forks, **more: start(*args, forks=forks, **more))
+        ends[forks] = without_chance(lab.play(tasks, args=["-v", "--diff"], hosts={"web-01": {}, "web-02": {}}), lab)
+    assert ends[True] == ends[False]
+    assert ends[True][0] == 2
+    assert not list((lab.folder / "local").iterdir())
+
+
+@pytest.mark.smoke
+def test_time_passes_quickly_in_plays(lab: Lab) -> None:
+    """The minute that the API asks for is three seconds here, for task and world alike."""
+    lab.faults.add("problem", status=429, headers={"Retry-After": "60"})
+    assert lab.start([iso_task(vps_id=lab.vps.id, state="unmounted")]).finish(30).of("iso")["changed"] is False
+    first, second = lab.calls
+    assert 55 < second.at - first.at < 300
