@@ -9,7 +9,7 @@ PARTS = lint docs changelog sanity unit integration machines build
 help:
 	@echo "make demo         show the collection at work against the emulator; no account needed"
 	@echo "make test         run every check below"
-	@echo "make lint         ruff, mypy, ansible-lint"
+	@echo "make lint         ruff, mypy, reuse, ansible-lint"
 	@echo "make docs         the documentation of plugins, roles and guides"
 	@echo "make changelog    the changelog and its fragments"
 	@echo "make sanity       ansible-test sanity"

@@ -97,13 +97,14 @@ class Checks:
         return self.run(sys.executable, "-m", module, *arguments, cwd=cwd, **env)
 
     def lint(self) -> None:
-        """Style and types; every linter runs, whatever the others found."""
+        """Style, types and licences; every linter runs, whatever the others found."""
         root = self.copy.relative_to(self.scratch)
         typed = [str(root / name) for name in ("demo", "emulator", "plugins", "tests", "tools")]
         every(
             lambda: self.tool("ruff", "check", "."),
             lambda: self.tool("ruff", "format", "--check", "."),
             lambda: self.tool("mypy", "--config-file", str(root / "pyproject.toml"), *typed, cwd=self.scratch),
+            lambda: self.tool("reuse", "lint", "--lines"),
             self.ansible_lint,
         )
 
