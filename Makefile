@@ -3,12 +3,16 @@
 
 PYTHON ?= python3
 PARTS = lint docs changelog sanity unit integration machines build
+TIERS = quick test test-all
 
-.PHONY: help venv demo test $(PARTS) e2e bench format clean
+.PHONY: help venv demo $(TIERS) $(PARTS) e2e bench format clean
 
 help:
 	@echo "make demo         show the collection at work against the emulator; no account needed"
-	@echo "make test         run every check below"
+	@echo "make quick        lint, the unit tests and a dozen playbooks, while you work: two minutes"
+	@echo "make test         everything that an ordinary change can break, before a commit: ten minutes"
+	@echo "make test-all     the same again in every shell, at length and many times over, and write docs/test-all.md"
+	@echo
 	@echo "make lint         ruff, mypy, reuse, ansible-lint"
 	@echo "make docs         the documentation of plugins, roles and guides"
 	@echo "make changelog    the changelog and its fragments"
@@ -42,10 +46,7 @@ venv:
 demo: venv
 	@.venv/bin/python demo/run.py
 
-test: venv
-	@.venv/bin/python tools/check.py
-
-$(PARTS): venv
+$(TIERS) $(PARTS): venv
 	@.venv/bin/python tools/check.py $@
 
 e2e: venv

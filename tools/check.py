@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the project's checks, all or those named, with the tools that stand beside this interpreter."""
+"""Run the project's checks, a tier or the parts named, with the tools that stand beside this interpreter.
+
+What needs no test runner goes on beside the tests, where there is more than one core, and is shown when it has ended.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,26 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 CLONE = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 HOME = Path(sys.prefix, "home")
+PAGE = CLONE / "docs" / "test-all.md"
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+STATIC = ("lint", "docs", "changelog", "sanity", "build")
+TESTS = ("unit", "integration", "machines", "tests", "smoke", "exhaustive")
+TIERS = {
+    "quick": ["lint", "smoke"],
+    "test": [*STATIC, "tests"],
+    "test-all": [*STATIC, "exhaustive"],
+}
 SHIPPED = re.compile(r"(changelogs(?!/fragments)|docs|extensions|meta|playbooks|plugins|roles)/.")
 REQUIRED = {"CHANGELOG.md", "COPYING", "README.md", "changelogs/changelog.yaml", "meta/runtime.yml", "tests/config.yml"}
 FOREIGN_SETTINGS = ("ANSIBLE_", "GALAXY_IMPORTER_", "GIT_", "HOSTUP_", "MYPY", "PYTEST_", "PYTHON", "RUFF_")
@@ -36,6 +51,9 @@ subprocess.run([sys.executable, "-m", "ensurepip"], check=True, stdout=subproces
 sys.argv = ["pip", "install", *(word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel"))]
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
+
+
+beside = threading.local()  # what the parts say that run beside the tests
 
 
 class Failed(Exception):
@@ -71,7 +89,7 @@ class Checks:
         return subprocess.run(command, cwd=cwd, env=self.env, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def run(self, *command: str, cwd: Path | None = None, **env: str) -> str:
-        """Run a command in the copy, show what it says while it says it, and return that."""
+        """Run a command in the copy, show what it says, and return that."""
         said = []
         with subprocess.Popen(
             command,
@@ -85,7 +103,7 @@ class Checks:
         ) as process:
             assert process.stdout
             for line in process.stdout:
-                print(line, end="", flush=True)
+                show(line)
                 said.append(line)
         if process.returncode:
             name = command[2] if command[:2] == (sys.executable, "-m") else command[0]
@@ -136,17 +154,36 @@ class Checks:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         self.run("ansible-test", "sanity", "--color", "no", "--python", python, *self.files, HOME=str(HOME))
 
+    def pytest(self, *arguments: str, marks: str = "not exhaustive") -> None:
+        """Run tests: as many workers as make up for their waiting, each test with a time-out, the slowest named."""
+        workers = ("-n", str(2 * CORES), "--dist", "worksteal")
+        self.tool("pytest", "-q", *workers, "--durations=10", "-m", marks, *arguments, cwd=CLONE)
+
     def unit(self) -> None:
         """The core and the emulator, piece by piece."""
-        self.tool("pytest", "emulator/tests", "tests/unit", cwd=CLONE)
+        self.pytest("emulator/tests", "tests/unit")
 
     def integration(self) -> None:
         """Playbooks and processes against the emulator."""
-        self.tool("pytest", "tests/integration", cwd=CLONE)
+        self.pytest("tests/integration")
 
     def machines(self) -> None:
         """The emulator on real virtual machines, and servers that are reinstalled for real."""
-        self.tool("pytest", "tests/machines", cwd=CLONE)
+        self.pytest("tests/machines")
+
+    def tests(self) -> None:
+        """These three at once."""
+        self.pytest("tests/machines", "tests/integration", "emulator/tests", "tests/unit")
+
+    def smoke(self) -> None:
+        """The units, and a dozen playbooks."""
+        self.pytest(
+            "emulator/tests", "tests/unit", "tests/integration", marks="(smoke or not integration) and not exhaustive"
+        )
+
+    def exhaustive(self) -> None:
+        """All tests, those too that say the same again in other shells, at length or many times over."""
+        self.pytest(marks="")
 
     def build(self) -> None:
         """The tarball holds what users need and nothing else, and Galaxy takes it without a word."""
@@ -212,34 +249,94 @@ def prepare_home() -> None:
         settings.write(file)
 
 
+def show(text: str) -> None:
+    """Print, or keep for later what a thread's part says beside another one."""
+    kept: list[str] | None = getattr(beside, "kept", None)
+    if kept is None:
+        print(text, end="", flush=True)
+    else:
+        kept.append(text)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a part has ended."""
+
+    part: str
+    reason: str
+    seconds: float
+
+
+def run_parts(checks: Checks, parts: Sequence[str]) -> Iterator[End]:
+    """Run parts one after the other, whatever the others found."""
+    for part in parts:
+        show(f"\n=== {part}\n")
+        start = time.monotonic()
+        try:
+            getattr(checks, part)()
+            reason = ""
+        except (Failed, OSError, subprocess.SubprocessError) as failure:
+            reason = str(failure)
+            show(f"{part} failed: {reason}\n")
+        yield End(part, reason, time.monotonic() - start)
+
+
+def run_beside(checks: Checks, parts: Sequence[str], ends: list[End]) -> None:
+    """The same in a thread: shows each part when it has ended."""
+    beside.kept = []
+    for end in run_parts(checks, parts):
+        print("".join(beside.kept), end="", flush=True)
+        beside.kept.clear()
+        ends.append(end)
+
+
+def summary(ends: Sequence[End], seconds: float) -> str:
+    """Seconds by part, and what failed."""
+    lines = [
+        f"{end.part:<12} {'FAILED' if end.reason else 'passed':<6} {end.seconds:6.1f} s  {end.reason}".rstrip()
+        for end in ends
+    ]
+    failed = sum(1 for end in ends if end.reason)
+    lines.append(f"{'all':<12} {'':<6} {seconds:6.1f} s, {CORES} cores")
+    lines.append(f"{len(ends) - failed} passed, {failed} failed")
+    return "\n".join(lines)
+
+
+def keep(text: str) -> None:
+    """Write the page that tells of the last long run."""
+    git = ("git", "-C", str(CLONE), "log", "-1", "--format=%h, %s")
+    commit = subprocess.run(git, check=True, stdout=subprocess.PIPE, text=True).stdout
+    when = f"{datetime.now(timezone.utc):%Y-%m-%d}, Python {sys.version.split()[0]}, commit {commit}"
+    PAGE.write_text(f"# The last `make test-all`\n\nWritten by the run itself.\n\n{when}\n```text\n{text}\n```\n")
+
+
 def main() -> int:
-    """Run the parts and sum up."""
-    parts = ["lint", "docs", "changelog", "sanity", "unit", "integration", "machines", "build"]
+    """Run a tier or some parts, and sum up."""
+    known = [*STATIC, *TESTS]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"one of {', '.join(parts)}")
-    chosen = parser.parse_args().parts or parts
-    if unknown := set(chosen) - set(parts):
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"a tier ({', '.join(TIERS)}) or some of {known}")
+    given = parser.parse_args().parts or ["test"]
+    parts = [part for name in given for part in TIERS.get(name, [name])]
+    if unknown := set(parts) - set(known):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    summary = []
+    static = [part for part in parts if part in STATIC]
+    tests = [part for part in parts if part in TESTS]
+    start, ends = time.monotonic(), list[End]()
     with tempfile.TemporaryDirectory(prefix="hostup-check-") as folder:
         checks = Checks(Path(folder).resolve())
-        for part in chosen:
-            print(f"\n=== {part}", flush=True)
-            start = time.monotonic()
-            try:
-                getattr(checks, part)()
-                reason = ""
-            except (Failed, OSError, subprocess.SubprocessError) as failure:
-                reason = str(failure)
-                print(f"{part} failed: {reason}", flush=True)
-            seconds = time.monotonic() - start
-            summary.append((part, reason, seconds))
-    print("\n=== summary")
-    for part, reason, seconds in summary:
-        print(f"{part:<12} {'FAILED' if reason else 'passed':<6} {seconds:6.1f} s  {reason}".rstrip())
-    failed = sum(1 for part, reason, seconds in summary if reason)
-    print(f"{len(summary) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+        if CORES > 1 and static and tests:
+            thread = threading.Thread(target=run_beside, args=(checks, static, ends))
+            thread.start()
+            tested = list(run_parts(checks, tests))
+            thread.join()
+            ends += tested
+        else:
+            ends += run_parts(checks, parts)
+    text = summary(ends, time.monotonic() - start)
+    if "exhaustive" in parts:
+        keep(text)
+    print(f"\n=== summary\n{text}")
+    return 1 if any(end.reason for end in ends) else 0
 
 
 if __name__ == "__main__":

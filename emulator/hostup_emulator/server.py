@@ -33,7 +33,7 @@ Found = TypeVar("Found")
 
 _VPS_IN_PATH = re.compile(r"/api/v2/vps/([^/]+)")
 CONTROL = "/control/"
-LOOK_AGAIN = 0.05  # seconds between looks at what no request tells
+LOOK_AGAIN = 0.01  # seconds between looks at what no request tells
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class Emulator:
         self.faults = Faults()
         self.crashes: list[str] = []
         self.lock = threading.RLock()
+        self.wait: Callable[[float], None] = time.sleep  # what holds answers back
         self._cleanup = ExitStack()
         if downloads is None:
             folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
@@ -325,7 +326,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception:  # noqa: BLE001 - the test that caused it must hear of it
             answer = emulator.crashed(parts.path)
         if delay > 0:
-            time.sleep(delay)
+            emulator.wait(delay)
         if fault and fault.kind == "dropped":
             self.close_connection = True
         else:

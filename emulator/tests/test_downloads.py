@@ -83,10 +83,7 @@ def run(lab: Lab, downloads: Downloads, mirror: str) -> Iterator[Run]:
         def run(url: str, decompress: str = "none") -> Job:
             started = lab.download(url=url if "://" in url else mirror + url, decompress=decompress)
             job = lab.world.jobs[started.body["operation"]["jobId"]]
-            deadline = time.monotonic() + 10
-            while not job.finished and time.monotonic() < deadline:
-                time.sleep(0.005)
-            assert job.finished
+            emulator.calls.wait_for(lambda: job.finished, 10)
             return job
 
         yield run
@@ -164,6 +161,20 @@ def test_slow_downloads_show_progress(
     assert {total for _done, total in seen} == {len(CONTENT)}
 
 
+def test_download_that_is_held(lab: Lab, downloads: Downloads, mirror: str) -> None:
+    with Emulator(lab.world, downloads=downloads) as emulator:
+        lab.handle = lambda request: emulator.answer(request)[0]
+        downloads.hold(0.5)
+        job = lab.world.jobs[lab.download(url=mirror + "/plain").body["operation"]["jobId"]]
+        emulator.calls.wait_for(lambda: (job.progress or 0) >= 49, 10)
+        with pytest.raises(TimeoutError):
+            emulator.calls.wait_for(lambda: job.finished, 0.05)
+        assert job.progress in (49, 50)
+        downloads.release()
+        emulator.calls.wait_for(lambda: job.finished, 10)
+        assert (job.status, job.progress) == ("completed", 100)
+
+
 def test_delete_removes_the_file(lab: Lab, run: Run, downloads: Downloads) -> None:
     run("/plain")
     iso = lab.owner.iso_named("new.iso")
@@ -174,11 +185,9 @@ def test_delete_removes_the_file(lab: Lab, run: Run, downloads: Downloads) -> No
 
 
 def test_stop_ends_downloads(lab: Lab, downloads: Downloads, mirror: str) -> None:
-    downloads.min_seconds = 60
+    downloads.hold()
     with Emulator(lab.world, downloads=downloads) as emulator:
         lab.handle = lambda request: emulator.answer(request)[0]
         job = lab.world.jobs[lab.download(url=mirror + "/plain").body["operation"]["jobId"]]
-    deadline = time.monotonic() + 5
-    while not job.finished and time.monotonic() < deadline:
-        time.sleep(0.005)
+    emulator.calls.wait_for(lambda: job.finished, 10)
     assert job.reason == "The emulator is being stopped."

@@ -150,6 +150,18 @@ def test_an_installer_powers_off(lab: Lab) -> None:
     assert state(lab) == "stopped"
 
 
+def test_an_installer_powers_off_after_so_many_reads(lab: Lab) -> None:
+    lab.switches.installer_reads, lab.switches.job_seconds = 2, 0
+    boot_from_iso(lab)
+    for _boot in range(2):
+        act(lab, "reset" if state(lab) == "running" else "start")
+        lab.now += 600
+        assert [state(lab) for _read in range(4)] == ["running", "running", "stopped", "stopped"]
+    lab.world.set_boot_order(lab.vps, ["scsi0", "ide2"])
+    act(lab, "start")
+    assert {state(lab) for _read in range(9)} == {"running"}
+
+
 def test_an_installer_that_is_reset_begins_anew_and_a_disk_has_none(lab: Lab) -> None:
     lab.switches.installer_seconds, lab.switches.job_seconds = 30, 0
     boot_from_iso(lab)

@@ -87,3 +87,10 @@ def in_process(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("ansible_collections.hostup.cloud.plugins.module_utils._clock.time", lab.clock)
     monkeypatch.setenv("HOME", str(lab.folder))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in this folder."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("integration")

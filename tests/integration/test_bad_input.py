@@ -144,6 +144,7 @@ def play_all(lab: Lab, variables: dict[str, str], shell: str, cases: list[Bad]) 
     assert lab.owner.library.keys() and lab.vps.drives["ide2"].free
 
 
+@pytest.mark.smoke
 def test_playbook(lab: Lab, variables: dict[str, str]) -> None:
     play_all(lab, variables, "controller", BAD)
 

@@ -40,6 +40,7 @@ def test_decompressed_under_its_own_name(
     assert lab.emulator.downloads.path("ann", "packed.iso").read_bytes() == ISO_BYTES
 
 
+@pytest.mark.smoke
 @SLOW_SHELLS_LAST
 def test_failed_download_is_told_at_once(lab: Lab, shell: str) -> None:
     result = lab.iso(shell, url=f"{lab.source}/missing.iso")

@@ -167,6 +167,7 @@ def test_info_of_a_fleet(lab: Lab) -> None:
     assert len(lab.calls) == 81
 
 
+@pytest.mark.smoke
 def test_run_once_for_a_group(lab: Lab) -> None:
     vps_ids = "{{ groups['fleet'] | map('extract', hostvars, 'vps_id') | list }}"
     task = iso_task(vps_ids=vps_ids, state="mounted", url=lab.url)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from hostup_emulator.model import Vps
 from support.lab import SHELLS, SLOW_SHELLS_LAST, Lab
 
@@ -30,6 +32,7 @@ def furnish(lab: Lab) -> Vps:
     return other
 
 
+@pytest.mark.smoke
 @SLOW_SHELLS_LAST
 def test_all_with_details(lab: Lab, shell: str) -> None:
     other = furnish(lab)

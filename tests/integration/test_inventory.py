@@ -96,6 +96,7 @@ def furnish(lab: Lab) -> None:
 # --- what is in it ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 def test_graph(lab: Lab) -> None:
     furnish(lab)
     assert show(lab, "--graph").output.splitlines() == [
@@ -120,6 +121,7 @@ def test_graph(lab: Lab) -> None:
     ]
 
 
+@pytest.mark.smoke
 def test_host_variables(lab: Lab) -> None:
     """They are what the info module shows."""
     furnish(lab)

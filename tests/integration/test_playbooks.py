@@ -155,6 +155,7 @@ def library(lab: Lab) -> dict[str, Iso]:
     return {"used": isos[0], "seed": isos[1], "odd": isos[2], "old": isos[3], "twin": isos[4], "other twin": isos[5]}
 
 
+@pytest.mark.smoke
 def test_library_is_listed(lab: Lab, library: dict[str, Iso]) -> None:
     done = run(lab, "library")
     assert done.code == 0, done.output

@@ -121,6 +121,7 @@ def test_module(lab: Lab, switches: dict[str, Any]) -> None:
     hold_to_table(lab, build_rows(lab, ROWS), call_once)
 
 
+@pytest.mark.smoke
 def test_playbook(lab: Lab) -> None:
     hold_to_table(lab, build_rows(lab, ROWS), play_once)
 

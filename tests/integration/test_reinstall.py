@@ -252,6 +252,7 @@ def test_installer_that_is_quicker_than_a_look(site: Lab) -> None:
 # --- confirmation and arguments --------------------------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("args", [(), ("--check",)])
 def test_stops_unless_confirmed(lab: Lab, args: tuple[str, ...]) -> None:
     confirmations = ["", "VM-00", "vm-001, db-01", ["vm-0"], [], "all", "*"]

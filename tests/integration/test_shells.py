@@ -12,6 +12,7 @@ from hostup_emulator.model import Drive
 from support.lab import EVERY_SHELL, KEY, SHELLS, SLOW_SHELLS_LAST, Lab, iso_task
 
 
+@pytest.mark.smoke
 def test_hosts_may_be_down(lab: Lab) -> None:
     lab.world.add_vps(lab.owner, "web-02")
     run = lab.play(
@@ -57,6 +58,7 @@ def test_converged_state_costs_one_request_or_two(lab: Lab, selection: str) -> N
     assert len(lab.calls) == (5 if selection == "vps_id" else 10)
 
 
+@pytest.mark.smoke
 @SLOW_SHELLS_LAST
 def test_verified_mount_costs_three_requests(lab: Lab, shell: str) -> None:
     iso = lab.world.add_iso(lab.owner, "ubuntu.iso")

@@ -81,6 +81,7 @@ def test_installed_system(stage: Stage, old_disk: Path) -> None:
     assert "hostup test system: poweroff" in stage.console(vps)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("name", "says"), [("hangs.iso", "waiting for ever"), ("reboots.iso", "installed web-01")])
 def test_installer_that_does_not_switch_off(name: str, says: str, stage: Stage, media: Media) -> None:
     vps = stage.add_server("web-01")
@@ -91,6 +92,7 @@ def test_installer_that_does_not_switch_off(name: str, says: str, stage: Stage, 
     assert stage.machines.power_state(vps) == "running"
 
 
+@pytest.mark.exhaustive
 def test_installer_that_cannot_install_stays(stage: Stage, media: Media, tmp_path: Path) -> None:
     small = tmp_path / "small.raw"
     small.write_bytes(bytes(2**24))

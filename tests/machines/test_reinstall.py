@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role `reinstall` on real machines: what goes wrong there, and what it makes of it."""
+"""The role `reinstall` on real machines: what goes wrong there, and what it makes of it.
+
+Most take minutes, and `tests/integration/test_reinstall.py` has the like on machines that only keep books: they are
+exhaustive. The proof that it works for real is in `test_story.py`.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,7 @@ def report(run: Run, host: str = "web-01") -> Mapping[str, Any]:
     return dict(last)
 
 
+@pytest.mark.exhaustive
 def test_the_new_system_is_proven(stage: Stage, server: Vps) -> None:
     old_key, old = stage.host_key(server), stage.ssh(server, "cat /disk/etc/installation")
     run = stage.reinstall(server)
@@ -48,6 +53,7 @@ def test_the_new_system_is_proven(stage: Stage, server: Vps) -> None:
     assert {"preflight", "mount", "install", "proof"} <= told["seconds"].keys()
 
 
+@pytest.mark.exhaustive
 def test_an_installer_that_hangs(stage: Stage, server: Vps) -> None:
     run = stage.reinstall(server, hostup_reinstall_iso_url=f"{stage.lab.source}/hangs.iso", hostup_reinstall_timeout=20)
     assert run.code != 0
@@ -56,6 +62,7 @@ def test_an_installer_that_hangs(stage: Stage, server: Vps) -> None:
     assert stage.drives(server) == []
 
 
+@pytest.mark.exhaustive
 def test_an_installer_that_restarts_boots_into_itself_until_the_time_is_over(stage: Stage, server: Vps) -> None:
     before = stage.console(server).count("looking for the medium")
     run = stage.reinstall(
@@ -81,6 +88,7 @@ def test_the_old_system_is_not_taken_for_a_new_one(stage: Stage, server: Vps) ->
     assert "The old system answered" in report(run)["msg"]
 
 
+@pytest.mark.exhaustive
 def test_the_disk_comes_first(stage: Stage, server: Vps, tmp_path: Path) -> None:
     stage.lab.world.set_boot_order(server, ["scsi0", "ide2"])
     key, calls = stage.host_key(server), len(stage.lab.calls.writes())
@@ -102,6 +110,7 @@ def test_the_disk_comes_first(stage: Stage, server: Vps, tmp_path: Path) -> None
     assert stage.host_key(server) not in ("", key)
 
 
+@pytest.mark.exhaustive
 def test_the_emulator_is_restarted_while_it_installs(stage: Stage, server: Vps) -> None:
     """What was on is on again afterwards, and boots the installer anew."""
     key = stage.host_key(server)
@@ -113,6 +122,7 @@ def test_the_emulator_is_restarted_while_it_installs(stage: Stage, server: Vps) 
     assert stage.host_key(server) not in ("", key)
 
 
+@pytest.mark.exhaustive
 def test_the_power_fails_while_it_installs(stage: Stage, server: Vps) -> None:
     """A server that is off is not always one whose installer is done."""
     playing = stage.start(server, hostup_reinstall_ssh_timeout=20)
@@ -125,6 +135,7 @@ def test_the_power_fails_while_it_installs(stage: Stage, server: Vps) -> None:
     assert stage.drives(server) == []
 
 
+@pytest.mark.exhaustive
 def test_one_of_many_fails(stage: Stage, old_disk: Path) -> None:
     servers = [stage.add_server(name, old_disk) for name in ("web-01", "web-02", "web-03")]
     keys = [stage.boot(vps) for vps in servers]
@@ -140,6 +151,7 @@ def test_one_of_many_fails(stage: Stage, old_disk: Path) -> None:
     assert stage.lab.orders() == 2  # one for each ISO
 
 
+@pytest.mark.exhaustive
 def test_again_after_an_interruption(stage: Stage, server: Vps) -> None:
     key = stage.host_key(server)
     playing = stage.start(server)

@@ -33,4 +33,4 @@ class CallbackModule(CallbackBase):
         """Called by Ansible before it forks."""
         super().__init__()
         clock = SourceFileLoader("clock", str(Path(__file__).parents[2] / "clock.py")).load_module()
-        _clock.time = clock.HurriedClock(**json.loads(os.environ[clock.VARIABLE]))
+        vars(_clock)["time"] = clock.HurriedClock(**json.loads(os.environ[clock.VARIABLE]))
