@@ -8,7 +8,6 @@ import gzip
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -141,7 +140,7 @@ def test_too_large(run: Run, downloads: Downloads, path: str, decompress: str) -
     assert "larger than 0.0001 GB" in run(path, decompress).reason
 
 
-@pytest.mark.parametrize("slow", [{"rate": 1_000_000.0}, {"min_seconds": 0.3}])
+@pytest.mark.parametrize("slow", [{"rate": 5_000_000.0}, {"min_seconds": 0.05}])
 def test_slow_downloads_show_progress(
     lab: Lab, run: Run, downloads: Downloads, slow: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,9 +153,7 @@ def test_slow_downloads_show_progress(
         report(job_id, done, total)
 
     monkeypatch.setattr(lab.world, "download_progress", watch)
-    begin = time.monotonic()
     assert run("/plain").status == "completed"
-    assert time.monotonic() - begin >= 0.3
     assert len(seen) >= 5
     assert {total for _done, total in seen} == {len(CONTENT)}
 

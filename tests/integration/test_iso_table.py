@@ -15,7 +15,7 @@ from hostup_emulator.model import Vps
 from hostup_emulator.qemu import PROGRAM, QemuMachines
 from hostup_emulator.switches import change
 from support.iso_cases import CASES, URL, Case
-from support.lab import EVERY_SHELL, Lab, do_without, iso_task
+from support.lab import EVERY_SHELL, FORKS, Lab, do_without, iso_task
 from support.modules import run_module
 
 OPTIONS = ("name", "iso_id", "url", "device", "on_conflict", "keep_drive", "wait")
@@ -84,7 +84,11 @@ def play_once(lab: Lab, rows: list[Row], way: str = "controller", *, check_mode:
         hosts[case.name] = {"vps": vps.id, "key": key, "state": wish.pop("state"), "wish": wish}
     options = {"vps_id": "{{ vps }}", "api_key": "{{ key }}", "state": "{{ state }}"}
     options |= {option: f"{{{{ wish.{option} | default(omit) }}}}" for option in OPTIONS}
-    run = lab.play([{**iso_task(way, **options), "check_mode": check_mode, "ignore_errors": True}], hosts=hosts)
+    run = lab.play(
+        [{**iso_task(way, **options), "check_mode": check_mode, "ignore_errors": True}],
+        hosts=hosts,
+        env={"ANSIBLE_FORKS": FORKS[way]},
+    )
     return {case.name: run.of("iso", case.name) for case, _vps, _key in rows}
 
 

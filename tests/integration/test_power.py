@@ -12,7 +12,7 @@ import pytest
 
 from hostup_emulator.model import Gate
 from hostup_emulator.switches import change
-from support.lab import EVERY_SHELL, KEY, SHELLS, SLOW_SHELLS_LAST, Lab
+from support.lab import EVERY_SHELL, FORKS, KEY, SHELLS, SLOW_SHELLS_LAST, Lab
 from support.modules import run_module
 
 
@@ -67,7 +67,7 @@ def play_once(lab: Lab, ids: Mapping[str, str], way: str = "controller", *, chec
     hosts = {name: {"vps_id": vps_id, "wish": ROWS[name][1]} for name, vps_id in ids.items()}
     options = {"vps_id": "{{ vps_id }}", "state": "{{ wish.state }}", "force": "{{ wish.force | default(omit) }}"}
     task = {**power_task(way, **options), "check_mode": check_mode}
-    run = lab.play([task], hosts=hosts, args=["--diff"])
+    run = lab.play([task], hosts=hosts, args=["--diff"], env={"ANSIBLE_FORKS": FORKS[way]})
     return {name: run.of("power", name) for name in ids}
 
 

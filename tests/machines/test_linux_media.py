@@ -41,6 +41,7 @@ def install(stage: Stage, vps: Vps, iso: Path) -> None:
     vps.drives["ide2"] = Drive.empty()
 
 
+@pytest.mark.exhaustive
 def test_each_installation_is_another_system(stage: Stage, media: Media, tmp_path: Path) -> None:
     vps = stage.add_server("web-01")
     install(stage, vps, media.folder / "installer.iso")
@@ -60,6 +61,7 @@ def test_each_installation_is_another_system(stage: Stage, media: Media, tmp_pat
     assert stage.ssh(vps, "cat ~/.ssh/authorized_keys") == odd_comment
 
 
+@pytest.mark.exhaustive
 def test_installer_that_leaves_the_disk(stage: Stage, media: Media, old_disk: Path) -> None:
     vps = stage.add_server("web-01", old_disk)
     disk = stage.machines.folder_of(vps) / "disk.raw"
@@ -68,6 +70,7 @@ def test_installer_that_leaves_the_disk(stage: Stage, media: Media, old_disk: Pa
     assert disk.read_bytes() == before
 
 
+@pytest.mark.exhaustive
 def test_installed_system(stage: Stage, old_disk: Path) -> None:
     vps = stage.add_server("web-01", old_disk)
     key = stage.boot(vps)

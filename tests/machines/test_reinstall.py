@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The role `reinstall` on real machines: what goes wrong there, and what it makes of it.
 
-Most take minutes, and `tests/integration/test_reinstall.py` has the like on machines that only keep books: they are
+They take minutes, and `tests/integration/test_reinstall.py` has the like on machines that only keep books: they are
 exhaustive. The proof that it works for real is in `test_story.py`.
 """
 
@@ -75,6 +75,7 @@ def test_an_installer_that_restarts_boots_into_itself_until_the_time_is_over(sta
     assert stage.drives(server) == []
 
 
+@pytest.mark.exhaustive
 def test_the_old_system_is_not_taken_for_a_new_one(stage: Stage, server: Vps) -> None:
     key = stage.host_key(server)
     run = stage.reinstall(

@@ -49,6 +49,9 @@ SHELLS: dict[str, dict[str, Any]] = {
 }
 
 
+# So many tasks at once. Of many asynchronous ones at once, most of what is done is to ask whether they have ended.
+FORKS = {"controller": "10", "async": "2", "delegated": "4"}
+
 # Most of what a task does does not depend on the shell, and the slow ones cost 10 and 20 times as much.
 EVERY_SHELL = pytest.mark.parametrize("shell", SHELLS)
 SLOW_SHELLS_LAST = pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,19 +68,21 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 class AtOnce:
     """Counts how many are in here at once, and remembers the order."""
 
-    def __init__(self) -> None:
+    def __init__(self, together: int = 1) -> None:
+        """``together``: so many stay until all of them are inside."""
         self.now = self.most = 0
         self.order: list[str] = []
         self.most_in_order: list[int] = []
         self._lock = threading.Lock()
+        self._barrier = threading.Barrier(together, timeout=30)
 
-    def stay(self, name: str, seconds: float = 0.002) -> None:
+    def stay(self, name: str) -> None:
         with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)
             self.order.append(name)
             self.most_in_order.append(self.now)
-        time.sleep(seconds)
+        self._barrier.wait()
         with self._lock:
             self.now -= 1
 
@@ -90,8 +91,14 @@ class AtOnce:
 
 
 def test_results_are_in_order(site: Site) -> None:
+    others = iter(ids(95))
+    all_others = threading.Event()
+
     def work(vps_id: str) -> Result:
-        time.sleep(0.01 if vps_id in ids(5) else 0.0)
+        if vps_id in ids(5):
+            assert all_others.wait(30)
+        elif next(others) == "vps_94":
+            all_others.set()
         return is_fine(vps_id)
 
     result = run_fleet(site, ids(100), work)
@@ -199,8 +206,14 @@ def test_an_interruption_ends_the_threads(site: Site, monkeypatch: pytest.Monkey
 
 
 def test_the_first_error_is_the_tasks(site: Site) -> None:
+    others = iter(ids(9))
+    all_others = threading.Event()
+
     def work(vps_id: str) -> Result:
-        time.sleep(0.02 if vps_id == "vps_0" else 0.0)
+        if vps_id == "vps_0":
+            assert all_others.wait(30)
+        elif next(others) == "vps_8":
+            all_others.set()
         raise HostUpError("no.", Problem(409, code=vps_id))
 
     assert run_fleet(site, ids(10), work)["error"]["code"] == "vps_0"
@@ -208,14 +221,14 @@ def test_the_first_error_is_the_tasks(site: Site) -> None:
 
 @pytest.mark.parametrize("number", [3, MOST_CONNECTIONS, 4 * MOST_CONNECTIONS])
 def test_so_many_at_once_and_no_more(site: Site, number: int) -> None:
-    inside = AtOnce()
+    inside = AtOnce(together=min(number, MOST_CONNECTIONS))
 
     def work(vps_id: str) -> Result:
-        inside.stay(vps_id, 0.01)
+        inside.stay(vps_id)
         return is_fine(vps_id)
 
     run_fleet(site, ids(number), work)
-    assert 1 < inside.most <= min(number, MOST_CONNECTIONS)
+    assert inside.most == min(number, MOST_CONNECTIONS)
     assert sorted(inside.order) == sorted(ids(number))
 
 
