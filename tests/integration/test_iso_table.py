@@ -24,16 +24,11 @@ OPTIONS = ("name", "iso_id", "url", "device", "on_conflict", "keep_drive", "wait
 # One row of each kind, for the shells in which a task takes long.
 REPRESENTATIVE = {
     "nowhere-mounted",
-    "nowhere-without-url-present",
-    "in-library-by-id-mounted",
-    "mounted-here-unmounted",
     "mounted-twice-absent",
     "drive-taken-mounted",
-    "drive-taken-must-not-mounted",
     "cloud-init-there-unmounted",
     "mount-gate-closed-mounted",
     "keep-drive-in-slot-unmounted",
-    "no-wait-nowhere-mounted",
 }
 
 # Where public documents leave open how the API behaves, the outcomes are the same …

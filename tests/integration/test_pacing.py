@@ -192,8 +192,13 @@ def test_without_waiting_all_hosts_return_the_same_job(lab: Lab) -> None:
     ("state", "switches", "most_refusals"),
     [
         ("mounted", {"rate_kind": "window", "rate_says": "seconds"}, 30),
-        ("mounted", {"rate_kind": "bucket", "rate_says": "reset", "rate_headers": True}, 30),
-        ("present", {"rate_kind": "window", "rate_says": "date"}, 30),
+        pytest.param(
+            "mounted",
+            {"rate_kind": "bucket", "rate_says": "reset", "rate_headers": True},
+            30,
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param("present", {"rate_kind": "window", "rate_says": "date"}, 30, marks=pytest.mark.exhaustive),
         ("present", {"rate_kind": "bucket", "rate_says": "nothing"}, 90),
     ],
     ids=lambda value: value if isinstance(value, str) else None,

@@ -238,6 +238,7 @@ def test_ways_through_without_ssh(site: Lab) -> None:
     }
 
 
+@pytest.mark.exhaustive
 def test_installer_that_is_quicker_than_a_look(site: Lab) -> None:
     """A VPS that ran has been restarted then. Of one that was off before, nobody knows whether it ever ran."""
     site.world.switches.installer_reads = 0
@@ -290,6 +291,7 @@ def test_nothing_to_compare_with(site: Lab) -> None:
     assert (report(run)["phase"], site.calls.writes()) == ("preflight", [])
 
 
+@pytest.mark.exhaustive
 def test_forms_of_a_confirmation(site: Lab) -> None:
     hosts, _vpses = cases(
         site,
@@ -365,7 +367,7 @@ def test_every_variable_is_documented_with_its_default() -> None:
 # --- what the preflight finds ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("args", [(), ("--check",)])
+@pytest.mark.parametrize("args", [(), pytest.param(("--check",), marks=pytest.mark.exhaustive)])
 def test_wrong_boot_order_stops_it(lab: Lab, args: tuple[str, ...]) -> None:
     orders: dict[str, tuple[list[str] | None, str]] = {
         "disk": (["scsi0", "ide2"], "scsi0 comes first in the boot order scsi0, ide2"),
@@ -435,7 +437,7 @@ def test_hook_may_put_the_boot_order_right(site: Lab) -> None:
     assert writes(site, vpses["not_helped"]) == []
 
 
-@pytest.mark.parametrize("args", [(), ("--check",)])
+@pytest.mark.parametrize("args", [(), pytest.param(("--check",), marks=pytest.mark.exhaustive)])
 def test_closed_gates_stop_it(site: Lab, args: tuple[str, ...]) -> None:
     hosts, vpses = cases(site, restart={}, start={}, mount={}, upload={})
     vpses["start"].power_state = "stopped"
@@ -565,7 +567,7 @@ def test_restart_that_is_not_heeded_says_what_to_do(site: Lab) -> None:
     assert site.vps.mounts() == []
 
 
-@pytest.mark.parametrize("listens", [True, False])
+@pytest.mark.parametrize("listens", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_run_again_while_the_installer_runs(site: Lab, listens: bool) -> None:
     site.world.switches.installer_reads = None
     playing = begin(site, **NO_SSH)
@@ -585,6 +587,7 @@ def test_run_again_while_the_installer_runs(site: Lab, listens: bool) -> None:
     assert site.orders() == 1
 
 
+@pytest.mark.exhaustive
 def test_a_home_in_which_nothing_can_be_written(site: Lab) -> None:
     (site.folder / "occupied").touch()
     run = reinstall(site, **NO_SSH, env={"XDG_CACHE_HOME": str(site.folder / "occupied")})
@@ -592,6 +595,7 @@ def test_a_home_in_which_nothing_can_be_written(site: Lab) -> None:
     assert "a later one will not know the old system" in report(run)["warnings"][0]
 
 
+@pytest.mark.exhaustive
 def test_run_again_after_the_installer_has_ended(site: Lab) -> None:
     """The API is away for a while, too."""
     site.vps.drives["ide2"] = Drive.holding(site.world.add_iso(site.owner, "ubuntu.iso").id)
