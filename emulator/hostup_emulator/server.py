@@ -45,6 +45,7 @@ class Call:
     key_name: str | None
     at: float
     vps_id: str | None
+    user_agent: str
 
 
 class Calls(list[Call]):
@@ -133,6 +134,7 @@ class Emulator:
                     key_name=key.name if key else None,
                     at=self.world.clock(),
                     vps_id=vps[1] if vps else None,
+                    user_agent=request.user_agent,
                 )
             )
         return answer, fault
@@ -294,6 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
                 query=dict(parse_qsl(parts.query, keep_blank_values=True)),
                 body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
                 token=token.strip() if scheme.lower() == "bearer" else None,
+                user_agent=self.headers.get("User-Agent", ""),
             )
             answer, fault = emulator.answer(request)
             delay = emulator.latency(request) + (fault.seconds if fault else 0.0)

@@ -85,6 +85,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     token: str | None = None
+    user_agent: str = ""
 
 
 @dataclass

@@ -37,6 +37,7 @@ def test_calls_and_log(emulator: Emulator, wire: Wire, lab: Lab, log: list[str])
     [write] = emulator.calls.writes()
     assert (write.method, write.body, write.status) == ("POST", {"isoId": lab.iso.id}, 200)
     assert (write.vps_id, write.key_name, write.at) == (lab.vps.id, "ann #1", lab.now)
+    assert write.user_agent == wire.session.headers["User-Agent"]
     assert emulator.calls.matching("GET", "vps$") == [emulator.calls[2]]
     assert (emulator.calls[2].query, emulator.calls[2].key_name, emulator.calls[2].status) == (
         {"name": "a b"},

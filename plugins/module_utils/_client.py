@@ -21,6 +21,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
+from ansible.module_utils.ansible_release import __version__ as ansible_version
 from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _clock
@@ -35,6 +36,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._gate import LONGEST_
 from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Pace
 from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared
 from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, mask_url
+from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSION
 
 REQUESTS_IMPORT_ERROR: str | None = None
 try:
@@ -50,6 +52,8 @@ else:
     # requests does not wrap what it finds wrong with a host name, or with a Location that it is not to follow
     TRANSPORT_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError)
 
+# who refuses programs by their names refuses those of Python's libraries first (contract, "Ground rules")
+USER_AGENT = f"hostup.cloud/{VERSION} ansible-core/{ansible_version}"
 NOT_READY_PATIENCE = 60.0  # seconds of "vps_not_ready" before it is told
 LONGEST_BACKOFF = 30.0  # seconds
 PAGE_SIZE = 100  # the API's largest
@@ -315,7 +319,11 @@ class Client:
         sent_at: float,
     ) -> Answer:
         timeout = min(self._timeout, max(SHORTEST_TIMEOUT, self.deadline.left()))
-        headers = {"Accept": "application/json", "Authorization": f"Bearer {self.api_key}"}
+        headers = {
+            "Accept": "application/json",
+            "Authorization": f"Bearer {self.api_key}",
+            "User-Agent": USER_AGENT,
+        }
         try:
             request = requests.Request(method, self.origin + path, params=query, json=body, headers=headers).prepare()
             response = self._adapter.send(request, timeout=timeout, proxies=self._proxies)
@@ -465,6 +473,7 @@ def resolve_redirects(url: str, timeout: float) -> str:
     """
     deadline = Deadline(timeout)
     with requests.Session() as session:
+        session.headers["User-Agent"] = USER_AGENT
         for _hop in range(MAX_HOPS):
             status, location = _probe(session, url, max(SHORTEST_TIMEOUT, deadline.left()))
             if 200 <= status < 300:

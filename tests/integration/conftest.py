@@ -16,6 +16,7 @@ import hostup_emulator as package
 from hostup_emulator.server import Call, Emulator
 from hostup_emulator.world import World
 from support.lab import ISO_BYTES, Lab, QuietFiles, redirect_to, serve
+from support.names import strange_names
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +59,15 @@ def breach_of_contract(call: Call) -> str | None:
 
 @pytest.fixture
 def lab(source: str, tmp_path: Path) -> Iterator[Lab]:
-    """A fresh world. At the end, its emulator must not have crashed, nor been sent what its contract does not know,
-    nor any cloud-init drive been emptied."""
+    """A fresh world. At the end, its emulator must not have crashed, nor been sent what its contract does not know
+    or a name that is not ours, nor any cloud-init drive been emptied."""
     with Emulator(World()) as emulator:
         laboratory = Lab(emulator, source, tmp_path)
         yield laboratory
         for playing in laboratory.playing:
             playing.stop()
     assert emulator.crashes == []
+    assert strange_names(emulator.calls) == set()
     assert [breach for call in emulator.calls if (breach := breach_of_contract(call))] == []
     assert [vps.cloud_init_unmounts for vps in emulator.world.vpses.values() if vps.cloud_init_unmounts] == []
 

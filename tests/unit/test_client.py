@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from ansible.module_utils.ansible_release import __version__ as ansible_version
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _client
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Connection, parse_origin, retry_after
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSION
 from support.site import Site
 
 if TYPE_CHECKING:
@@ -308,6 +310,19 @@ def test_netrc_does_not_replace_the_key(site: Site, web: Web, monkeypatch: pytes
     [(method, path, headers)] = web.asked
     assert (method, path, headers["Authorization"]) == ("GET", "/x", f"Bearer {site.key}")
     assert headers["Accept"] == "application/json"
+
+
+def test_every_request_bears_our_name(site: Site, web: Web) -> None:
+    """Also those that go elsewhere, without the key."""
+    web.pages["/end.iso"] = lambda request: (405 if request.command == "HEAD" else 200, {}, b"{}")
+    start = web.add("/start.iso", 302, Location="/end.iso")
+    assert _client.resolve_redirects(start, 5.0) == f"{web.url}/end.iso"
+    client = site.client(api_base=web.url)
+    client.get("/end.iso")
+    client.post("/end.iso", {})
+    assert [method for method, _path, _headers in web.asked] == ["HEAD", "HEAD", "GET", "GET", "POST"]
+    ours = f"hostup.cloud/{VERSION} ansible-core/{ansible_version}"
+    assert {headers["User-Agent"] for _method, _path, headers in web.asked} == {ours}
 
 
 def test_a_proxy_never_sees_a_key_in_clear(site: Site, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
