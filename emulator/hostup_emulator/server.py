@@ -325,10 +325,11 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {"Content-Type": answer.content_type, **headers}
         if answer.status != 204:
             headers["Content-Length"] = str(len(body))
-        if not any(name.lower() == "date" for name in headers):  # a fault may bring its own
-            headers["Date"] = self.date_time_string()
+        given = {name.lower() for name in headers}  # a fault may bring its own
+        for name, value in (("Server", self.version_string()), ("Date", self.date_time_string())):
+            if name.lower() not in given:
+                headers[name] = value
         self.send_response_only(answer.status)
-        self.send_header("Server", self.version_string())
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
