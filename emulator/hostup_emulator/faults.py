@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ KINDS: dict[str, int | None] = {
     "problem": 500,  # a problem document
     "legacy": 500,  # the error shape of the unversioned routes
     "html": 502,  # a page of some proxy
+    "edge": 403,  # a page of Cloudflare's, which stands in front of the API
     "not_json": 200,  # says that it is JSON, and is not
     "wrong_shape": 200,  # JSON, and not what was asked for
     "redirect": 302,
@@ -28,6 +30,8 @@ KINDS: dict[str, int | None] = {
     "headers": None,  # only with other headers
 }
 _COMMITTING = ("truncated", "slow", "headers")
+# The codes of the edge for which there is an HTTP status of many; others are the status itself.
+_EDGE_CODES = {403: "1010", 429: "1015"}
 
 
 @dataclass
@@ -36,7 +40,8 @@ class Fault:
 
     `method`, `path` and `owner` are regular expressions; it is enough that `path` is found somewhere in the call's.
     With `commit`, the request is carried out, and only its answer is spoilt. `truncated`, `slow` and `headers` always
-    carry it out. `seconds` delays any kind. In `headers`, None takes a header away.
+    carry it out. `seconds` delays any kind. `extra` adds fields to the documents of `problem` and `legacy`; there and
+    in `headers`, None takes one away. An `edge` answers with `body` instead of its page: a text, or an object as JSON.
     """
 
     kind: str
@@ -51,6 +56,7 @@ class Fault:
     detail: str = ""
     body: JsonValue = None
     headers: Mapping[str, str | None] = field(default_factory=dict)
+    extra: Mapping[str, JsonValue] = field(default_factory=dict)
     location: str = "/elsewhere"
     seconds: float = 0.0
 
@@ -83,6 +89,7 @@ class Fault:
         if self.kind == "problem":
             if body is None:
                 answer = world.problem_answer(Problem(status, self.detail, code=self.code), path)
+                answer.body = _changed(answer.body, self.extra)
             else:
                 answer = Answer(status, body, content_type="application/problem+json")
         elif self.kind == "legacy":
@@ -94,20 +101,38 @@ class Fault:
                 "requestId": problem["requestId"],
                 "timestamp": problem["timestamp"],
             }
-            answer = Answer(status, body)
-        elif self.kind == "html":
-            page = f"<html><body><h1>{status} {self.detail or 'Bad gateway'}</h1></body></html>"
-            answer = Answer(status, (body or page).encode(), content_type="text/html; charset=utf-8")
+            answer = Answer(status, _changed(body, self.extra))
+        elif self.kind in ("html", "edge"):
+            answer = self._page(status)
         elif self.kind == "not_json":
             answer = Answer(status, (body or '{"data": [').encode())
         elif self.kind == "wrong_shape":
             answer = Answer(status, [] if body is None else body)
         elif self.kind == "redirect":
             answer = Answer(status, headers={"Location": self.location})
-        merged = {**answer.headers, **self.headers}
-        answer.headers = {name: value for name, value in merged.items() if value is not None}
+        answer.headers = _changed(answer.headers, self.headers)
         answer.note = f"fault: {self.kind}"
         return answer
+
+    def _page(self, status: int) -> Answer:
+        headers, body = {}, self.body
+        page = f"<html><body><h1>{status} {self.detail or 'Bad gateway'}</h1></body></html>"
+        if self.kind == "edge":
+            ray_id = f"{random.getrandbits(64):016x}"
+            headers = {"Server": "cloudflare", "CF-RAY": f"{ray_id}-ARN"}
+            if isinstance(body, dict):
+                return Answer(status, body, headers)
+            code = self.code or _EDGE_CODES.get(status, str(status))
+            page = (
+                "<!DOCTYPE html><html><head><title>Access denied | Cloudflare</title></head><body>"
+                f"<h1><span>Error</span> <span class='code'>{code}</span></h1><p>{self.detail or 'Access denied'}</p>"
+                f"<footer>Cloudflare Ray ID: <strong>{ray_id}</strong></footer></body></html>"
+            )
+        return Answer(status, (body or page).encode(), headers, "text/html; charset=utf-8")
+
+
+def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**fields, **changes}.items() if value is not None}
 
 
 class Faults:

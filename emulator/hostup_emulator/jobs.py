@@ -42,7 +42,8 @@ class Job:
     @property
     def shown_status(self) -> str:
         """The status as the API tells it."""
-        return self.status if self.finished else self.faults.status_word or self.status
+        told = self.faults.status_word
+        return self.status if self.finished or told is None else told
 
     @property
     def progress(self) -> int | None:

@@ -48,6 +48,7 @@ class Call:
     key_name: str | None
     at: float
     vps_id: str | None
+    user_agent: str
 
 
 class Calls(list[Call]):
@@ -157,6 +158,7 @@ class Emulator:
                     key_name=key.name if key else None,
                     at=self.world.clock(),
                     vps_id=vps[1] if vps else None,
+                    user_agent=request.user_agent,
                 )
             )
         return answer, fault
@@ -318,6 +320,7 @@ class _Handler(BaseHTTPRequestHandler):
                 query=dict(parse_qsl(parts.query, keep_blank_values=True)),
                 body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
                 token=token.strip() if scheme.lower() == "bearer" else None,
+                user_agent=self.headers.get("User-Agent", ""),
             )
             answer, fault = emulator.answer(request)
             delay = emulator.latency(request) + (fault.seconds if fault else 0.0)
@@ -346,10 +349,11 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {"Content-Type": answer.content_type, **headers}
         if answer.status != 204:
             headers["Content-Length"] = str(len(body))
-        if not any(name.lower() == "date" for name in headers):  # a fault may bring its own
-            headers["Date"] = self.date_time_string()
+        given = {name.lower() for name in headers}  # a fault may bring its own
+        for name, value in (("Server", self.version_string()), ("Date", self.date_time_string())):
+            if name.lower() not in given:
+                headers[name] = value
         self.send_response_only(answer.status)
-        self.send_header("Server", self.version_string())
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

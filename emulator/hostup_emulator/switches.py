@@ -25,7 +25,9 @@ class JobFaults:
     reason_at: str = _switch("error", "where a poll tells why a job failed, beside its status: error, result.error, …")
     hangs: bool = _switch(False, "the job never ends")
     forgotten: bool = _switch(False, "every poll answers 404, while the job goes on")
-    status_word: str = _switch("", "the status that is told while the job runs, instead of queued or in_progress")
+    status_word: str | None = _switch(
+        None, "the status that is told while the job runs, instead of queued or in_progress", parse=str
+    )
     retry_after: int | None = _switch(None, "Retry-After, in seconds, on every poll while the job runs", parse=int)
     claims_completed: bool = _switch(False, "the first answer is 200 completed, while the job still runs")
     times: int | None = _switch(None, "how many of the next jobs go wrong like this; not given: all", parse=int)
@@ -39,6 +41,7 @@ class Switches:
     job_seconds: float = _switch(0.2, "how long a mount or attach-empty job runs; 0: completed in the first answer")
     poll_shape: str = _switch("operation", "the shape of a job poll's answer", ("operation", "flat", "legacy"))
     poll_url: str = _switch("relative", "what pollUrl holds", ("relative", "absolute", "foreign", "missing"))
+    names_jobs: bool = _switch(True, "a 202 names its job; else jobId and pollUrl are null")
     foreign_origin: str = _switch("https://jobs.example.invalid", "the origin for poll_url foreign")
     progress: bool = _switch(True, "polls tell the progress of a download")
     forget_after_seconds: float | None = _switch(None, "a finished job is forgotten after this long", parse=float)
@@ -64,6 +67,7 @@ class Switches:
         None, "the same, after so many reads of its power state instead; memory only", parse=int
     )
     stale_power_reads: int = _switch(0, "so many reads of each VPS still show the old power state after each change")
+    gates_at: str = _switch("details", "the read that tells the power gates", ("details", "status", "vps"))
     vps_not_ready: int = _switch(0, "so many of the next writes are refused with vps_not_ready")
     rate_limit: int = _switch(0, "requests per key and window; 0: no limit")
     rate_window: float = _switch(60.0, "the length of that window in seconds")

@@ -51,7 +51,7 @@ PROBLEMS = {
     429: ("rate_limit_exceeded", "Too many requests"),
     500: ("internal_error", "Internal server error"),
     502: ("upstream_error", "Bad gateway"),
-    503: ("service_unavailable", "Service unavailable"),
+    503: ("upstream_unavailable", "Service unavailable"),
     504: ("upstream_timeout", "Gateway timeout"),
 }
 
@@ -85,6 +85,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     token: str | None = None
+    user_agent: str = ""
 
 
 @dataclass
@@ -393,18 +394,22 @@ class World:
         return Answer(200, {"data": page, "nextCursor": cursor or None}, note=f"{len(page)} of {len(found)} VPSs")
 
     def _get_vps(self, context: Context) -> Answer:
-        return Answer(200, self.vps_document(context.vps), note=context.vps.name)
+        document = self.vps_document(context.vps)
+        return Answer(200, document | self._gates_at("vps", context, document["powerState"]), note=context.vps.name)
 
     # Power
+
+    def _gates_at(self, read: str, context: Context, state: str | None) -> JSON:
+        """Return the power gates as a read shows them, if it is the one that does."""
+        if context.switches.gates_at != read:
+            return {}
+        return {"actions": power.gates_document(power.gates(context.vps, state))}
 
     def _get_details(self, context: Context) -> Answer:
         vps = context.vps
         state = self._read_power_state(vps)
-        document = vps.document(state) | {
-            "ipAddresses": [vps.primary_ip] if vps.primary_ip else [],
-            "actions": power.gates_document(power.gates(vps, state)),
-        }
-        return Answer(200, document, note=f"{vps.name}: {state}")
+        document = vps.document(state) | {"ipAddresses": [vps.primary_ip] if vps.primary_ip else []}
+        return Answer(200, document | self._gates_at("details", context, state), note=f"{vps.name}: {state}")
 
     def _get_status(self, context: Context) -> Answer:
         vps = context.vps
@@ -416,7 +421,7 @@ class World:
             "usage": {"cpuPercent": 0.0, "memoryPercent": 0.0},
             "pendingTasks": [change[1].action] if change else [],
         }
-        return Answer(200, document, note=f"{vps.name}: {state}")
+        return Answer(200, document | self._gates_at("status", context, state), note=f"{vps.name}: {state}")
 
     def _read_power_state(self, vps: Vps) -> str | None:
         self.machines.was_read(vps)
@@ -683,7 +688,10 @@ class World:
         operation = job.operation(self._poll_url(job))
         if job.faults.claims_completed:
             operation |= {"status": "completed", "pollUrl": None}
-        return Answer(200 if operation["status"] == "completed" else 202, {"operation": operation}, note=note)
+        status = 200 if operation["status"] == "completed" else 202
+        if status == 202 and not job.owner.switches.names_jobs:
+            operation |= {"jobId": None, "pollUrl": None}
+        return Answer(status, {"operation": operation}, note=note)
 
     def _poll_job(self, context: Context) -> Answer:
         switches, now = context.switches, self.clock()

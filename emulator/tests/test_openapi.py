@@ -99,3 +99,46 @@ def test_contract_and_routes_are_the_same() -> None:
         if method != "parameters"
     }
     assert in_contract == {(route.method, route.template) for route in ROUTES}
+
+
+def test_the_contract_tells_how_each_part_is_known() -> None:
+    schema = CONTRACT.raw_schema
+    parts = {
+        f"{method} {path}": operation
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+        if method != "parameters"
+    }
+    for kind in ("requestBodies", "responses", "schemas"):
+        parts |= {f"{kind} {name}": part for name, part in schema["components"][kind].items()}
+    words = {"stated", "public", "seen", "inferred"}
+    assert [name for name, part in parts.items() if part.get("x-known") not in words] == []
+
+
+@pytest.mark.parametrize("place", ["details", "status", "vps"])
+def test_gates_and_jobs_without_names(served: Emulator, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    for name, value in (("gates_at", place), ("names_jobs", False), ("mount", "job")):
+        monkeypatch.setattr(served.world.switches, name, value)
+    for tail in ("", "/details", "/status"):
+        case = CONTRACT[f"/api/v2/vps/{{id}}{tail}"]["GET"].Case(path_parameters={"id": "vps_1"})
+        assert ("actions" in send(served, case).json()) is (tail.removeprefix("/") == place.removeprefix("vps"))
+    attach = CONTRACT["/api/v2/vps/{id}/iso/actions/attach-empty"]["POST"]
+    case = attach.Case(path_parameters={"id": "vps_1"}, body={"device": "ide3"}, media_type="application/json")
+    assert send(served, case).json()["operation"]["jobId"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("edge", {}),
+        ("edge", {"body": "error code: 1010", "headers": {"Content-Type": "text/plain"}}),
+        ("edge", {"body": {"cloudflare_error": True, "error_code": 1010, "ray_id": "0123456789abcdef"}}),
+        ("legacy", {"status": 429, "extra": {"retryAfter": 7, "code": None, "timestamp": None}}),
+        ("legacy", {"status": 422, "extra": {"details": [{"field": "url", "message": "No."}]}}),
+        ("problem", {"status": 409, "extra": {"blockerReasons": ["An order is pending."]}}),
+    ],
+)
+def test_failures_of_every_shape(served: Emulator, kind: str, options: dict[str, Any]) -> None:
+    served.faults.add(kind, "GET", "/details$", **options)
+    case = CONTRACT["/api/v2/vps/{id}/details"]["GET"].Case(path_parameters={"id": "vps_1"})
+    assert send(served, case).status_code == options.get("status", 403)

@@ -84,6 +84,15 @@ def test_gates_follow_the_state(lab: Lab, power_state: str | None, closed: set[s
         assert act(lab, name.removeprefix("can").lower()).status == 409
 
 
+@pytest.mark.parametrize("place", ["details", "status", "vps"])
+def test_gates_are_told_in_one_place(lab: Lab, place: str) -> None:
+    lab.switches.gates_at = place
+    paths = {"vps": "", "details": "/details", "status": "/status"}
+    bodies = {name: lab.ask("GET", f"/api/v2/vps/{lab.vps.id}{tail}").body for name, tail in paths.items()}
+    assert [name for name, body in bodies.items() if "actions" in body] == [place]
+    assert bodies[place]["actions"]["canStart"]["code"] == "vps_running"
+
+
 def test_a_gate_can_be_closed_by_hand(lab: Lab) -> None:
     lab.vps.gates["reset"] = Gate(False, "An order is pending.", "pending_order")
     answer = act(lab, "reset")

@@ -37,6 +37,7 @@ def test_calls_and_log(emulator: Emulator, wire: Wire, lab: Lab, log: list[str])
     [write] = emulator.calls.writes()
     assert (write.method, write.body, write.status) == ("POST", {"isoId": lab.iso.id}, 200)
     assert (write.vps_id, write.key_name, write.at) == (lab.vps.id, "ann #1", lab.now)
+    assert write.user_agent == wire.session.headers["User-Agent"]
     assert emulator.calls.matching("GET", "vps$") == [emulator.calls[2]]
     assert (emulator.calls[2].query, emulator.calls[2].key_name, emulator.calls[2].status) == (
         {"name": "a b"},
@@ -146,7 +147,9 @@ def test_rules_count(emulator: Emulator, wire: Wire) -> None:
     assert wire.act("unmount").status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["problem", "legacy", "html", "not_json", "wrong_shape", "redirect", "dropped"])
+@pytest.mark.parametrize(
+    "kind", ["problem", "legacy", "html", "edge", "not_json", "wrong_shape", "redirect", "dropped"]
+)
 @pytest.mark.parametrize("commit", [False, True])
 def test_before_and_after_the_commit(emulator: Emulator, wire: Wire, lab: Lab, kind: str, commit: bool) -> None:
     emulator.faults.add(kind, "POST", commit=commit)
@@ -172,6 +175,11 @@ def test_texts(emulator: Emulator, wire: Wire, lab: Lab) -> None:
     assert wire.read().json() == {"detail": "mine"}
     emulator.faults.add("legacy", status=400, code="old")
     assert wire.read().json().keys() == {"error", "message", "code", "requestId", "timestamp"}
+    fields = {"retryAfter": 7, "code": None, "timestamp": None}
+    emulator.faults.add("legacy", status=429, extra=fields)
+    assert wire.read().json().keys() == {"error", "message", "retryAfter", "requestId"}
+    emulator.faults.add("problem", status=409, extra={"blockerReasons": ["a"]})
+    assert wire.read().json()["blockerReasons"] == ["a"]
     emulator.faults.add("html", status=200)
     page = wire.read()
     assert (page.status_code, page.headers["Content-Type"], page.text[:6]) == (
@@ -190,6 +198,28 @@ def test_texts(emulator: Emulator, wire: Wire, lab: Lab) -> None:
     emulator.faults.add("redirect", location="https://elsewhere.invalid/", status=307)
     moved = wire.read()
     assert (moved.status_code, moved.headers["Location"]) == (307, "https://elsewhere.invalid/")
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "1010"), (429, "1015"), (522, "522")])
+def test_a_page_of_the_edge(emulator: Emulator, wire: Wire, status: int, code: str) -> None:
+    emulator.faults.add("edge", status=status)
+    page = wire.read()
+    ray_id, _dash, _place = page.headers["CF-RAY"].partition("-")
+    assert (page.status_code, page.raw.headers.getlist("Server")) == (status, ["cloudflare"])
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert f">{code}<" in page.text and f"Ray ID: <strong>{ray_id}<" in page.text
+
+
+def test_other_answers_of_the_edge(emulator: Emulator, wire: Wire) -> None:
+    emulator.faults.add("edge", code="1020", headers={"CF-RAY": None})
+    page = wire.read()
+    assert ">1020<" in page.text and "CF-RAY" not in page.headers
+    emulator.faults.add("edge", body="error code: 1010", headers={"Content-Type": "text/plain"})
+    page = wire.read()
+    assert (page.text, page.headers["Content-Type"]) == ("error code: 1010", "text/plain")
+    emulator.faults.add("edge", body={"cloudflare_error": True})
+    page = wire.read()
+    assert (page.json(), page.headers["Server"]) == ({"cloudflare_error": True}, "cloudflare")
 
 
 def test_broken_transport(emulator: Emulator, wire: Wire, lab: Lab) -> None:

@@ -492,6 +492,24 @@ def test_job_faults(lab: Lab) -> None:
     assert lab.download("other.iso").body["operation"]["status"] == "queued"
 
 
+@pytest.mark.parametrize("word", ["waiting", ""])
+def test_any_word_can_be_the_status(lab: Lab, word: str) -> None:
+    lab.switches.job.status_word = word
+    answer = lab.download()
+    assert (answer.status, answer.body["operation"]["status"]) == (202, word)
+
+
+def test_a_job_without_a_name(lab: Lab) -> None:
+    lab.switches.names_jobs, lab.switches.mount = False, "job"
+    nameless = {"status": "queued", "jobId": None, "pollUrl": None, "result": None}
+    answer = lab.download()
+    assert (answer.status, answer.body) == (202, {"operation": nameless})
+    assert lab.act("mount", isoId=lab.iso.id).body["operation"]["jobId"] is None
+    lab.world.download_done(next(iter(lab.world.jobs)), 5000)
+    again = lab.download()
+    assert again.status == 200 and again.body["operation"]["jobId"].startswith("job_"), "a 200 names it"
+
+
 def test_job_that_claims_to_be_completed(lab: Lab) -> None:
     lab.switches.job.claims_completed = True
     answer = lab.download()

@@ -15,16 +15,18 @@ import re
 import ssl
 import traceback
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
+from ansible.module_utils.ansible_release import __version__ as ansible_version
 from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
+from ansible_collections.hostup.cloud.plugins.module_utils._edge import parse_edge
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
     HostUpError,
     Problem,
@@ -35,6 +37,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._gate import LONGEST_
 from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Pace
 from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared
 from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, mask_url
+from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSION
 
 REQUESTS_IMPORT_ERROR: str | None = None
 try:
@@ -50,6 +53,8 @@ else:
     # requests does not wrap what it finds wrong with a host name, or with a Location that it is not to follow
     TRANSPORT_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError)
 
+# who refuses programs by their names refuses those of Python's libraries first (contract, "Ground rules")
+USER_AGENT = f"hostup.cloud/{VERSION} ansible-core/{ansible_version}"
 NOT_READY_PATIENCE = 60.0  # seconds of "vps_not_ready" before it is told
 LONGEST_BACKOFF = 30.0  # seconds
 PAGE_SIZE = 100  # the API's largest
@@ -61,6 +66,13 @@ KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
 SECONDS_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)?")
 POWER_PATTERN = re.compile(r"/api/v2/vps/[^/]+/actions/.*")
 SCOPES = {"GET": "read:vm", "POST": "write:vm and write:storage", "DELETE": "write:vm and write:storage"}
+ADVICE = {
+    "account_inactive": "The account of this key is not active: log in at HostUp, or write to their support.",
+    "verification_failed": "HostUp wants the account to be verified first: log in there, or write to their support.",
+    "cloud_storage_limit_exceeded": "The account's storage is used up: delete what is not needed, such as ISOs with "
+    "state=absent, or have HostUp raise the limit.",
+    "vps_not_found": "IDs start with vps_; to select a VPS by its name or address use vps_name or vps_ip.",
+}
 
 
 @dataclass(frozen=True)
@@ -315,7 +327,11 @@ class Client:
         sent_at: float,
     ) -> Answer:
         timeout = min(self._timeout, max(SHORTEST_TIMEOUT, self.deadline.left()))
-        headers = {"Accept": "application/json", "Authorization": f"Bearer {self.api_key}"}
+        headers = {
+            "Accept": "application/json",
+            "Authorization": f"Bearer {self.api_key}",
+            "User-Agent": USER_AGENT,
+        }
         try:
             request = requests.Request(method, self.origin + path, params=query, json=body, headers=headers).prepare()
             response = self._adapter.send(request, timeout=timeout, proxies=self._proxies)
@@ -340,12 +356,17 @@ def _read_answer(method: str, path: str, response: t.Any) -> Answer:
     content_type = response.headers.get("Content-Type", "")
     if not 200 <= status < 300:
         problem = parse_problem(method, path, status, content_type, response.text)
+        edge = parse_edge(status, response.headers, response.text)
+        if edge:
+            marks = {name: mark for name, mark in (("server", edge.server), ("ray_id", edge.ray_id)) if mark}
+            problem = replace(problem, code=edge.code, extra={**problem.extra, **marks})
+        is_unsettled = status >= 500 or problem.code == "upstream_failed"  # which comes with 409, too
         raise HostUpError(
-            describe(problem) + _advice(method, problem),
+            describe(problem) + (edge.explain(status) if edge else _advice(method, problem)),
             problem,
-            transient=status >= 500,
-            outcome_unknown=status >= 500 and method != "GET",
-            retry_after=wait,
+            transient=is_unsettled,
+            outcome_unknown=is_unsettled and method != "GET",
+            retry_after=_seconds(problem.extra.get("retryAfter")) if wait is None and status == 429 else wait,
             rate_limit=_number(response.headers, "X-RateLimit-Limit"),
         )
     with contextlib.suppress(ValueError):
@@ -378,14 +399,17 @@ def _advice(method: str, problem: Problem) -> str:
     if problem.status is not None and 300 <= problem.status < 400:
         return " Redirects are not followed, the API key must not leave its origin: check api_base."
     if problem.status == 401:
-        return " Check api_key (or HOSTUP_API_KEY): the API does not know this key."
+        return (
+            " Check api_key (or HOSTUP_API_KEY): the API does not know this key, or does not take it. "
+            "It may have expired, or be bound to other addresses."
+        )
+    if problem.code in ADVICE:
+        return f" {ADVICE[problem.code]}"
     if problem.status == 403:
         scope = "power:vm" if POWER_PATTERN.fullmatch(problem.path or "") else SCOPES[method]
         return f" This request needs an API key with the scope {scope}, minted by the owner of the VPS" + (
             " and of the ISO." if method == "DELETE" else "."
         )
-    if problem.code == "vps_not_found":
-        return " IDs start with vps_; to select a VPS by its name or address use vps_name or vps_ip."
     return ""
 
 
@@ -404,15 +428,18 @@ def retry_after(headers: t.Mapping[str, str]) -> float | None:
     A server that asks for more than `LONGEST_PAUSE` is asked again after that.
     """
     value = headers.get("Retry-After", "").strip()
-    seconds: float | None = None
-    if SECONDS_PATTERN.fullmatch(value):
-        seconds = float(value)
-    elif value:
+    seconds = _seconds(value)
+    if seconds is None and value:
         with contextlib.suppress(ValueError, TypeError):
             seconds = (parsedate_to_datetime(value) - _server_time(headers)).total_seconds()
     if seconds is None and headers.get("X-RateLimit-Remaining") == "0":
         seconds = _seconds_to_reset(headers)
     return None if seconds is None else min(max(0.0, seconds), LONGEST_PAUSE)
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds, as a header or a legacy document tells it; no more than `LONGEST_PAUSE`."""
+    return min(float(str(value)), LONGEST_PAUSE) if SECONDS_PATTERN.fullmatch(str(value)) else None
 
 
 def rate_budget(headers: t.Mapping[str, str]) -> Budget | None:
@@ -465,6 +492,7 @@ def resolve_redirects(url: str, timeout: float) -> str:
     """
     deadline = Deadline(timeout)
     with requests.Session() as session:
+        session.headers["User-Agent"] = USER_AGENT
         for _hop in range(MAX_HOPS):
             status, location = _probe(session, url, max(SHORTEST_TIMEOUT, deadline.left()))
             if 200 <= status < 300:

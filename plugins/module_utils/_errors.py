@@ -10,6 +10,14 @@ import json
 import typing as t
 from dataclasses import asdict, dataclass, field
 
+MOST_EXTRA = 4000  # characters of JSON
+DEEPEST_EXTRA = 5  # levels
+# The fields of an error document that `Problem` has under another name, or that say nothing new.
+_READ = {
+    *("type", "title", "status", "detail", "code", "instance", "requestId", "timestamp", "errors"),
+    *("error", "message", "details"),
+}
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -23,6 +31,7 @@ class Problem:
     request_id: str | None = None
     method: str | None = None
     path: str | None = None
+    extra: dict[str, t.Any] = field(default_factory=dict)
 
 
 class HostUpError(Exception):
@@ -69,7 +78,38 @@ def _text(value: object) -> str | None:
 
 def _field_error(entry: object) -> dict[str, str | None]:
     known = entry if isinstance(entry, dict) else {"detail": str(entry)}
-    return {key: _text(known.get(key)) for key in ("pointer", "detail", "code")}
+    return {
+        "pointer": _text(known.get("pointer")) or _text(known.get("field")),
+        "detail": _text(known.get("detail")) or _text(known.get("message")),
+        "code": _text(known.get("code")),
+    }
+
+
+def json_object(text: str) -> dict[str, t.Any] | None:
+    """The JSON object that a text is; ``None`` for anything else."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _extra(document: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What else a document says. Left out is what is very long or nested, for nobody could read it."""
+    extra, left = {}, MOST_EXTRA
+    for name, value in document.items():
+        if name in _READ or value is None or _is_deep(value, DEEPEST_EXTRA):
+            continue
+        size = len(json.dumps({name: value}))
+        if size <= left:
+            extra[name] = value
+            left -= size
+    return extra
+
+
+def _is_deep(value: object, levels: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (levels == 0 and bool(parts)) or any(_is_deep(part, levels - 1) for part in parts)
 
 
 def parse_problem(method: str, path: str, status: int, content_type: str, text: str) -> Problem:
@@ -77,23 +117,21 @@ def parse_problem(method: str, path: str, status: int, content_type: str, text: 
 
     Source: contract, "Errors". Never raises.
     """
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
+    document = json_object(text)
+    if document is None:
         kind = content_type.partition(";")[0].strip() or "no content type"
         return Problem(status, title=f"not an answer of the API ({kind})", method=method, path=path)
-    errors = document.get("errors")
+    lists = [document[name] for name in ("errors", "details") if isinstance(document.get(name), list)]
     return Problem(
         status=status,
         code=_text(document.get("code")),
         title=_text(document.get("title")) or _text(document.get("error")),
         detail=_text(document.get("detail")) or _text(document.get("message")),
-        errors=[_field_error(entry) for entry in errors] if isinstance(errors, list) else [],
+        errors=[_field_error(entry) for entries in lists for entry in entries],
         request_id=_text(document.get("requestId")),
         method=method,
         path=path,
+        extra=_extra(document),
     )
 
 

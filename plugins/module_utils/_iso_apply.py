@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from urllib.parse import quote
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _clock
@@ -46,6 +47,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._write import (
     NOW,
     UNKNOWN_SCHEDULE,
     confirm,
+    patiently,
     re_read,
     write_once,
 )
@@ -175,7 +177,7 @@ class Applier:
         try:
             return self._write_once(step)
         except HostUpError as refusal:
-            if step.action != MOUNT or refusal.problem.status not in (400, 404, 409, 422):
+            if step.action != MOUNT or refusal.problem.status not in (400, 404, 409, 422) or refusal.outcome_unknown:
                 raise
             if self.progress.media.drive(step.device or "") != NO_DRIVE:
                 raise
@@ -216,16 +218,18 @@ class Applier:
 
     def _see_through(self, step: Step, job: Job | None, wait: bool) -> bool:
         """Wait for the job, if there is one, and for the outcome. Without ``wait``, returns whether it has ended."""
+        schedule: t.Iterable[float] = CONFIRM_SCHEDULE
         if job is not None:
             self.progress.job = job
-            if job.finished or wait:
-                self._wait_for(step, job)
-            else:
+            if not (job.finished or wait):
                 return False
-        self._confirm(step)
+            job = self._wait_for(step, job)
+            if not job.finished:  # nobody can be asked how it goes
+                schedule = chain(CONFIRM_SCHEDULE, patiently(sum(CONFIRM_SCHEDULE)))
+        self._confirm(step, schedule)
         return True
 
-    def _wait_for(self, step: Step, job: Job) -> None:
+    def _wait_for(self, step: Step, job: Job) -> Job:
         lines = progress_lines(str(self.wish.name), self.client.say) if step.action == DOWNLOAD else None
 
         def keep(latest: Job, elapsed: float) -> None:
@@ -236,10 +240,11 @@ class Applier:
                 self.progress.actions.pop()  # it did not happen after all
 
         self.progress.job = wait_for(self.client, job, keep)
+        return self.progress.job
 
-    def _confirm(self, step: Step) -> None:
+    def _confirm(self, step: Step, schedule: t.Iterable[float]) -> None:
         if not is_done(self.progress.media, step, self.wish):
-            confirm(self.client, lambda: self._look(step), CONFIRM_SCHEDULE, "ISO read")
+            confirm(self.client, lambda: self._look(step), schedule, "ISO read")
 
     def _shows(self, step: Step, schedule: t.Iterable[float]) -> bool:
         """Re-read until the outcome of the step shows, a bounded number of times, at least once."""

@@ -28,7 +28,7 @@ POLL_JITTER = 0.1
 LINE_POINTS = 10.0  # percent between two lines that tell the progress …
 LINE_SECONDS = 30.0  # … or seconds
 
-_REASON_KEYS = ("error", "message", "detail", "reason", "progressMessage")
+_REASON_KEYS = ("message", "detail", "reason", "progressMessage")
 _NO_REASON_KEYS = ("id", "jobId", "type", "status", "state", "device", "pollUrl")
 
 
@@ -114,19 +114,16 @@ def _reason(document: object) -> str | None:
     """Why a job failed. No document gives it a place, so look where answers are known to carry words."""
     if not isinstance(document, dict):
         return _string(document)
-    for key in _REASON_KEYS:
-        found = _reason(document.get(key))
-        if found:
-            return found
-    for key in ("result", "data", "progressDetails"):
-        part = document.get(key)
-        words = part.items() if isinstance(part, dict) else ()
-        found = _reason(part) or next(
-            (value for name, value in words if name not in _NO_REASON_KEYS and _string(value)), None
-        )
-        if found:
-            return found
-    return None
+    result, data = document.get("result"), document.get("data")
+    places = [
+        document.get("error"),
+        data.get("error") if isinstance(data, dict) else None,
+        *(document.get(key) for key in _REASON_KEYS),
+        *(result, data, document.get("progressDetails")),
+    ]
+    words = result.items() if isinstance(result, dict) else ()
+    others = (value for name, value in words if name not in _NO_REASON_KEYS)
+    return next(filter(None, map(_reason, places)), None) or next(filter(None, map(_string, others)), None)
 
 
 def poll_delay(elapsed: float, progress: float | None) -> float:
@@ -170,13 +167,13 @@ def look_at(client: Client, job: Job) -> Job:
 
 
 def wait_for(client: Client, job: Job, report: Reporter) -> Job:
-    """Poll until the job has completed, or is forgotten: then only a re-read can tell.
+    """Poll until the job has completed, is forgotten, or has no name to ask for: then only a re-read can tell.
 
     Raises HostUpError when the job has failed, with the API's words, and when the client's deadline has passed.
     """
     started = _clock.monotonic()
     report(job, 0.0)
-    while not job.finished:
+    while not job.finished and poll_path(client.origin, job):
         left = client.deadline.left()
         if left <= 0:
             raise _timed_out(client, job)

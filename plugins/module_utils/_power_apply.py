@@ -130,7 +130,7 @@ class PowerApplier:
         def is_of_now() -> bool:
             """A closed gate may be that of a state which the VPS has left: the two reads are stale by themselves."""
             nonlocal gate
-            power = read_power(self.client, self.vps_id)
+            power = read_power(self.client, self.vps_id, action)
             gate = gate_of(power.gates, action)
             return gate.allowed or power.state in (None, self.progress.status.state)
 
@@ -187,7 +187,7 @@ class PowerApplier:
             # where there is no word that it is done, a VPS that runs could be one that still has to go down
             is_told = job is not None and job.status == COMPLETED
             needs_proof = action == RESTART and not is_told and self._before.uptime is not None
-            schedule = self._schedule(action, is_told)
+            schedule = self._schedule(action, is_told, is_open=job is not None and not job.finished)
             confirm(self.client, lambda: self._is_done(action, needs_proof), schedule, "status read")
 
     def _wait_for(self, action: str, job: Job) -> Job:
@@ -215,15 +215,15 @@ class PowerApplier:
     def _job_has_failed(self) -> bool:
         return self.progress.job is not None and self.progress.job.status == FAILED
 
-    def _schedule(self, action: str, is_told: bool) -> t.Iterator[float]:
-        """Reads are stale for a while only; guests and transitions take their time.
+    def _schedule(self, action: str, is_told: bool, is_open: bool) -> t.Iterator[float]:
+        """Reads are stale for a while only; guests, transitions and jobs that nobody can ask for take their time.
 
         A VPS that is off when it is told to have restarted has switched itself off: it will not run any more.
         """
         yield from CONFIRM_SCHEDULE
         state = self.progress.status.state
         has_switched_itself_off = action == RESTART and is_told and state == STOPPED
-        if state in LEADS_TO or (action in _FORCE_WOULD and not has_switched_itself_off):
+        if is_open or state in LEADS_TO or (action in _FORCE_WOULD and not has_switched_itself_off):
             yield from patiently(sum(CONFIRM_SCHEDULE))
 
     def _look(self, action: str) -> bool:

@@ -217,6 +217,7 @@ error:
     request_id: req_01hxa3b4c5d6e7f8g9h0j1k2m3
     method: GET
     path: /api/v2/vps/vps_01hxa3b4c5d6e7f8g9h0j1k2m3/iso
+    extra: {}
 timed_out:
   description: That the task gave up waiting for the API's rate limit.
   returned: when the task ran out of time

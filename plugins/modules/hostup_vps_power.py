@@ -127,7 +127,7 @@ job:
   type: dict
   contains:
     id:
-      description: The job's ID.
+      description: The job's ID. Null if the API names none, so that only its reads can tell how it ends.
       type: str
     status:
       description: >-
@@ -188,7 +188,7 @@ error:
       description: The HTTP status.
       type: int
     code:
-      description: The API's machine-readable code.
+      description: The API's machine-readable code, or the error code of what stands in front of the API.
       type: str
     title:
       description: What kind of failure it is.
@@ -209,6 +209,13 @@ error:
     path:
       description: The path that was requested.
       type: str
+    extra:
+      description:
+        - What else the API says, under the names that it uses, as far as it is not very long.
+        - For an answer that comes from what stands in front of the API, such as Cloudflare, C(server) and C(ray_id),
+          where they are known.
+      type: dict
+      version_added: 0.2.0
   sample:
     status: 403
     code: forbidden
@@ -218,6 +225,7 @@ error:
     request_id: req_01hxa3b4c5d6e7f8g9h0j1k2m3
     method: POST
     path: /api/v2/vps/vps_01hxa3b4c5d6e7f8g9h0j1k2m3/actions/shutdown
+    extra: {}
 timed_out:
   description: That the task gave up waiting. A job that was started goes on at HostUp.
   returned: when the task ran out of time

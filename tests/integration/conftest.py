@@ -17,6 +17,7 @@ from hostup_emulator.server import Call, Emulator
 from hostup_emulator.world import World
 from support.clock import HurriedClock
 from support.lab import ISO_BYTES, SPEED, Lab, QuietFiles, redirect_to, serve
+from support.names import strange_names
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +60,8 @@ def breach_of_contract(call: Call) -> str | None:
 
 @pytest.fixture
 def lab(source: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A fresh world. At the end, its emulator must not have crashed, nor been sent what its contract does not know,
-    nor any cloud-init drive been emptied."""
+    """A fresh world. At the end, its emulator must not have crashed, nor been sent what its contract does not know
+    or a name that is not ours, nor any cloud-init drive been emptied."""
     clock = None if request.node.get_closest_marker("wall_clock") else HurriedClock(SPEED)
     folder = tmp_path / "home"
     folder.mkdir()
@@ -70,6 +71,7 @@ def lab(source: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
         for playing in laboratory.playing:
             playing.stop()
     assert emulator.crashes == []
+    assert strange_names(emulator.calls) == set()
     assert [breach for call in emulator.calls if (breach := breach_of_contract(call))] == []
     assert [vps.cloud_init_unmounts for vps in emulator.world.vpses.values() if vps.cloud_init_unmounts] == []
 

@@ -150,6 +150,18 @@ def test_retried_task_keeps_its_environment(lab: Lab) -> None:
 
 
 @SLOW_SHELLS_LAST
+def test_cloudflares_refusal_is_no_matter_of_scopes(lab: Lab, shell: str) -> None:
+    lab.world.add_iso(lab.owner, "ubuntu.iso")
+    lab.faults.add("edge", "POST")
+    result = lab.iso(shell, name="ubuntu.iso", state="mounted")
+    assert "code 1010" in result["msg"] and "Cloudflare, which stands in front of the API," in result["msg"]
+    assert "nothing was done" in result["msg"] and "write:vm" not in result["msg"]
+    assert f"the ray ID {result['error']['extra']['ray_id']}." in result["msg"]
+    assert (result["changed"], result["error"]["status"], result["error"]["code"]) == (False, 403, "1010")
+    assert [call.status for call in lab.calls] == [200, 403]
+
+
+@SLOW_SHELLS_LAST
 def test_proxy_page_is_no_traceback(lab: Lab, shell: str) -> None:
     lab.faults.add("html", times=None)
     result = lab.iso(shell, state="unmounted", api_retries=1)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.names import strange_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -44,6 +46,7 @@ def site(clock: Clock) -> Iterator[Site]:
         site: Site = import_module("support.site").Site(clock, stack)
         yield site
         assert site.emulator.crashes == []
+        assert strange_names(site.calls) == set()
 
 
 @pytest.fixture

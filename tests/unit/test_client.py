@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from ansible.module_utils.ansible_release import __version__ as ansible_version
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _client
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Connection, parse_origin, retry_after
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSION
 from support.site import Site
 
 if TYPE_CHECKING:
@@ -169,6 +171,42 @@ def test_refusals_are_final(site: Site, kind: str, status: int, code: str) -> No
     assert len(site.calls) == 1
 
 
+@pytest.mark.parametrize("status", [409, 502, 503])
+def test_upstream_failed_is_no_refusal(site: Site, status: int) -> None:
+    """It can mean that the request was accepted, and its result could not be loaded."""
+    site.fault("problem", status=status, code="upstream_failed")
+    assert send(site, READ) == 200
+    site.fault("problem", status=status, code="upstream_failed")
+    assert refused(site, WRITE).outcome_unknown
+
+
+def test_an_upstream_that_is_not_there(site: Site) -> None:
+    site.fault("problem", status=503)
+    error = refused(site, WRITE)
+    assert (error.problem.code, error.outcome_unknown, error.transient) == ("upstream_unavailable", True, True)
+
+
+def test_a_legacy_429_is_obeyed(site: Site) -> None:
+    legacy = {"retryAfter": 17, "code": None, "timestamp": None}
+    site.fault("legacy", status=429, extra=legacy, times=5)
+    assert send(site, WRITE, api_retries=0) == 200
+    waits = [after.at - before.at for before, after in pairwise(site.calls)]
+    assert len(waits) == 5 and all(17 <= wait <= 17 + 30 for wait in waits)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [("90", "90 s"), (90.5, "9"), (10**9, "900 s")])
+def test_a_legacy_429_beyond_the_deadline(site: Site, seconds: object, told: str) -> None:
+    site.fault("legacy", status=429, extra={"retryAfter": seconds})
+    assert f"The next try is due in {told}" in refused(site, READ, seconds=60).msg
+
+
+@pytest.mark.parametrize("seconds", [-5, "soon", None, True, {"a": 1}])
+def test_an_odd_retry_after_in_a_body(site: Site, seconds: object) -> None:
+    site.fault("legacy", status=429, extra={"retryAfter": seconds})
+    assert send(site, READ) == 200
+    assert site.calls[1].at - site.calls[0].at <= 1.0
+
+
 @pytest.mark.parametrize("kind", [READ, WRITE])
 @pytest.mark.parametrize("code", ["rate_limit_exceeded", "rate_limited", ""])
 def test_429_obeys_retry_after(site: Site, kind: str, code: str) -> None:
@@ -289,11 +327,116 @@ def test_redirects_are_not_followed(site: Site, web: Web, kind: str, status: int
 
 @pytest.mark.parametrize(
     ("status", "code", "advice"),
-    [(401, "", "HOSTUP_API_KEY"), (403, "", "read:vm"), (404, "vps_not_found", "vps_name or vps_ip")],
+    [
+        (401, "", "HOSTUP_API_KEY"),
+        (401, "", "may have expired, or be bound to other addresses"),
+        (403, "", "the scope read:vm"),
+        (403, "account_inactive", "is not active"),
+        (403, "verification_failed", "to be verified"),
+        (403, "cloud_storage_limit_exceeded", "delete what is not needed"),
+        (404, "vps_not_found", "vps_name or vps_ip"),
+    ],
 )
 def test_advice(site: Site, status: int, code: str, advice: str) -> None:
-    site.fault("problem", status=status, code=code)
-    assert advice in refused(site, READ).msg
+    site.fault("problem", status=status, code=code, times=None)
+    error = refused(site, READ)
+    assert advice in error.msg and len(site.calls) == 1
+    assert ("scope" in error.msg) is (status == 403 and not code)
+
+
+# --- the edge
+
+CF_JSON = {
+    "type": "https://developers.cloudflare.com/error-1010/",
+    "title": "Error 1010: Access denied",
+    "status": 403,
+    "detail": "Blocked by the browser's signature.",
+    "error_code": 1010,
+    "ray_id": "0123456789abcdef",
+    "cloudflare_error": True,
+    "retryable": False,
+}
+PLAIN = {"Content-Type": "text/plain; charset=UTF-8"}
+CF_PAGE = "<h1><span>Error</span>\n<span>1010</span></h1> <p>Cloudflare Ray ID: <strong>0123456789abcdef</strong></p>"
+EDGES: dict[str, tuple[dict[str, Any], str]] = {
+    "a page": ({"kind": "edge"}, "1010"),
+    "a text": ({"kind": "edge", "body": "error code: 1010", "headers": PLAIN}, "1010"),
+    "JSON": ({"kind": "edge", "body": CF_JSON}, "1010"),
+    "a page alone": ({"kind": "edge", "body": CF_PAGE, "headers": {"Server": None, "CF-RAY": None}}, "1010"),
+    "an access rule": ({"kind": "edge", "code": "1020"}, "1020"),
+    "another rule": ({"kind": "edge", "code": "1009"}, "1009"),
+}
+
+
+@pytest.mark.parametrize("kind", [READ, WRITE])
+@pytest.mark.parametrize(("fault", "code"), EDGES.values(), ids=EDGES)
+def test_the_edge_refuses(site: Site, kind: str, fault: dict[str, Any], code: str) -> None:
+    site.fault(**fault, times=None)
+    error = refused(site, kind)
+    assert (error.problem.status, error.problem.code, error.problem.request_id) == (403, code, None)
+    assert f"code {code}" in error.msg and "Cloudflare, which stands in front of the API, " in error.msg
+    assert f"write to HostUp, and give them the ray ID {error.problem.extra['ray_id']}." in error.msg
+    assert re.match("[0-9a-f]{16}", error.problem.extra["ray_id"])
+    assert "nothing was done" in error.msg and "read:vm" not in error.msg and "write:vm" not in error.msg
+    assert (error.outcome_unknown, error.transient, len(site.calls)) == (False, False, 1)
+    known = {"1010": "judges by User-Agent and address", "1020": "has a rule against such a request"}
+    assert known.get(code, "refused the request") in error.msg
+
+
+def test_a_proxy_refuses(site: Site) -> None:
+    site.fault("html", status=403, headers={"Server": "squid/6.6"})
+    error = refused(site, WRITE)
+    assert (error.problem.code, error.problem.extra) == (None, {"server": "squid/6.6"})
+    assert "A proxy in front of the API refused the request." in error.msg
+    assert "look for a proxy on your side, or write to HostUp." in error.msg and "scope w" not in error.msg
+
+
+def test_the_api_behind_the_edge_is_the_api(site: Site) -> None:
+    """All answers bear the edge's headers."""
+    headers = {"Server": "cloudflare", "CF-RAY": "0123456789abcdef-ARN"}
+    site.fault("problem", status=403, headers=headers, extra={"cloudflare_error": False})
+    error = refused(site, READ)
+    assert "the scope read:vm" in error.msg and "Cloudflare" not in error.msg and error.problem.code == "forbidden"
+
+
+@pytest.mark.parametrize("kind", [READ, WRITE])
+@pytest.mark.parametrize("body", [None, "error code: 1015", {**CF_JSON, "error_code": 1015}])
+def test_the_rate_limit_of_the_edge_is_waited_for(site: Site, kind: str, body: object) -> None:
+    site.fault("edge", status=429, body=body, headers={"Retry-After": "30"}, times=3)
+    assert send(site, kind, api_retries=0) == 200
+    waits = [after.at - before.at for before, after in pairwise(site.calls)]
+    assert len(waits) == 3 and all(30 <= wait <= 60 for wait in waits)
+    site.fault("edge", status=429, body=body, headers={"Retry-After": "300"}, times=None)
+    error = refused(site, kind, seconds=60)
+    assert error.timed_out and "has a rate limit of its own, which is used up. The next try is due" in error.msg
+    assert error.problem.code == "1015"
+
+
+@pytest.mark.parametrize("status", [500, 502, 520, 521, 522, 523, 524, 525, 526, 530])
+@pytest.mark.parametrize("kind", ["html", "edge"])
+def test_the_edge_cannot_reach_the_api(site: Site, status: int, kind: str) -> None:
+    site.fault(kind, status=status, times=2)
+    assert send(site, READ) == 200
+    site.fault(kind, status=status)
+    error = refused(site, WRITE)
+    assert error.outcome_unknown and error.problem.status == status
+    assert "could not reach it, or got no answer to pass on. Try again later; if it lasts, write to HostUp" in error.msg
+    assert error.problem.code == (str(status) if status >= 520 else None)
+
+
+def test_odd_marks_are_not_shown(site: Site) -> None:
+    site.fault("html", status=503, headers={"Server": "x" * 65, "CF-RAY": "<b>"})
+    assert refused(site, WRITE).problem.extra == {}
+    site.fault("edge", body={"cloudflare_error": True, "error_code": ["x" * 99]}, headers={"CF-RAY": None})
+    error = refused(site, READ)
+    assert error.problem.code is None and error.msg.endswith("To be let in, write to HostUp.")
+
+
+@pytest.mark.parametrize("status", [400, 404, 409])
+def test_other_pages_are_told_as_before(site: Site, status: int) -> None:
+    site.fault("html", status=status)
+    error = refused(site, READ)
+    assert error.msg.endswith(f"with HTTP {status}: not an answer of the API (text/html).")
 
 
 # --- what is sent
@@ -308,6 +451,19 @@ def test_netrc_does_not_replace_the_key(site: Site, web: Web, monkeypatch: pytes
     [(method, path, headers)] = web.asked
     assert (method, path, headers["Authorization"]) == ("GET", "/x", f"Bearer {site.key}")
     assert headers["Accept"] == "application/json"
+
+
+def test_every_request_bears_our_name(site: Site, web: Web) -> None:
+    """Also those that go elsewhere, without the key."""
+    web.pages["/end.iso"] = lambda request: (405 if request.command == "HEAD" else 200, {}, b"{}")
+    start = web.add("/start.iso", 302, Location="/end.iso")
+    assert _client.resolve_redirects(start, 5.0) == f"{web.url}/end.iso"
+    client = site.client(api_base=web.url)
+    client.get("/end.iso")
+    client.post("/end.iso", {})
+    assert [method for method, _path, _headers in web.asked] == ["HEAD", "HEAD", "GET", "GET", "POST"]
+    ours = f"hostup.cloud/{VERSION} ansible-core/{ansible_version}"
+    assert {headers["User-Agent"] for _method, _path, headers in web.asked} == {ours}
 
 
 def test_a_proxy_never_sees_a_key_in_clear(site: Site, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
     parse_problem,
 )
 
-FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path"}
+FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path", "extra"}
 DOCUMENT = {
     "type": "https://developer.hostup.se/errors/invalid_request",
     "title": "Invalid request",
@@ -45,6 +45,7 @@ def test_problem_document() -> None:
         "request_id": "req_1",
         "method": "POST",
         "path": "/api/v2/x",
+        "extra": {},
     }
     assert describe(problem) == (
         "POST /api/v2/x was answered with HTTP 400: Invalid request: The request body failed validation "
@@ -85,6 +86,34 @@ def test_odd_field_errors() -> None:
     ]
     assert "[body: bad; body: c; body: invalid]" in describe(problem)
     assert parse(400, {"errors": {"a": "b"}}).errors == []
+
+
+def test_details_of_a_legacy_answer_are_shown_as_errors_are() -> None:
+    details = [{"field": "url", "message": "`url` must not redirect."}, {"message": "No."}]
+    problem = parse(422, {"error": "Unprocessable", "message": "Not valid.", "requestId": "req_1", "details": details})
+    assert problem.errors == [
+        {"pointer": "url", "detail": "`url` must not redirect.", "code": None},
+        {"pointer": None, "detail": "No.", "code": None},
+    ]
+    assert "[url: `url` must not redirect.; body: No.]" in describe(problem) and problem.extra == {}
+    assert [error["detail"] for error in parse(422, {"errors": ["a"], "details": ["b"]}).errors] == ["a", "b"]
+
+
+def test_what_else_a_document_says() -> None:
+    reasons = [{"code": "pending_order", "order": {"id": 7, "lines": ["a"]}}]
+    problem = parse(409, {**DOCUMENT, "blockerReasons": reasons, "extensions": {"a": 1}, "retryAfter": 30, "no": None})
+    assert problem.extra == {"blockerReasons": reasons, "extensions": {"a": 1}, "retryAfter": 30}
+    assert problem.code == "invalid_request" and "extensions" not in describe(problem)
+
+
+def test_what_else_a_document_says_is_bounded() -> None:
+    deep: object = "x"
+    for _level in range(100):
+        deep = [deep]
+    problem = parse(409, {"long": "x" * 5000, "deep": deep, "kept": "x" * 3000, "more": "x" * 3000, "small": {"a": []}})
+    assert problem.extra == {"kept": "x" * 3000, "small": {"a": []}}
+    assert parse(500, "[" * 200_000, "application/json").title == "not an answer of the API (application/json)"
+    assert parse(500, '{"a": ' + "[" * 200_000, "application/json").extra == {}
 
 
 def test_the_status_is_that_of_http() -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ISO_KEYS = {"changed", "vps_id", "iso", "device", "mounts", "boot_order", "job", "actions", "diff"}
 INFO_KEYS = {"changed", "vps_id", "available", "mounted", "boot_order", "available_devices", "actions"}
-ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path"}
+ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path", "extra"}
 NOTHING: Result = {"changed": False, "vps_id": None, "diff": {}, "known": None}
 SAME: Result = {"before": 1, "after": 1}
 both_tasks = pytest.mark.parametrize("task", [VPS_ISO, VPS_ISO_INFO], ids=["iso", "info"])
@@ -640,7 +640,7 @@ def test_faults_hit_single_vpss_only(site: Site) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"api_key": "wrong-key-of-nobody"}, "does not know this key"),
+        ({"api_key": "wrong-key-of-nobody"}, "does not know this key,"),
         ({"api_base": "http://cloud.hostup.se"}, "in clear"),
         ({"api_base": "http://127.0.0.1:9"}, "got no answer"),
         ({"api_timeout": 0}, "api_timeout"),

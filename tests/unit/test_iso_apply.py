@@ -175,6 +175,8 @@ UNKNOWN = {
     "500": {"kind": "problem", "status": 500},
     "html 502": {"kind": "html"},
     "504": {"kind": "legacy", "status": 504},
+    "409": {"kind": "problem", "status": 409, "code": "upstream_failed"},
+    "edge": {"kind": "edge", "status": 522},
     "dropped": {"kind": "dropped"},
     "not json": {"kind": "not_json"},
 }
@@ -230,6 +232,15 @@ def test_a_plain_refusal_is_told_at_once(site: Site, run: Run, source: str, acti
     assert (error.problem.code, len(site.calls)) == ("some_conflict", 1)
     assert "Not now" in error.msg
     assert run.progress.actions == []
+
+
+@every_write
+def test_a_refusal_of_the_edge_is_told_at_once(site: Site, run: Run, source: str, action: str) -> None:
+    prepare(site, action)
+    site.fault("edge", "POST|DELETE")
+    error = run.refused(WRITES[action], source)
+    assert "nothing was done" in error.msg and len(site.calls) == 1
+    assert run.progress.actions == [] and not happened(site, action)
 
 
 def test_gone_and_yet_shown(site: Site, run: Run) -> None:
@@ -311,6 +322,13 @@ def test_no_drive_is_attached_for_want_of_rights(site: Site, run: Run, status: i
     assert site.sent("POST") == ["mount"]
 
 
+def test_no_drive_is_attached_while_nobody_knows(site: Site, run: Run) -> None:
+    site.vps.drives = {"ide3": Drive.slot()}
+    site.fault("problem", "POST", "/mount$", status=409, code="upstream_failed", times=None)
+    assert run.refused(MOUNT).problem.code == "upstream_failed"
+    assert site.sent("POST") == ["mount"] * 3
+
+
 def test_no_drive_is_attached_where_there_is_one(site: Site, run: Run) -> None:
     site.fault("problem", "POST", "/mount$", status=409, code="busy")
     assert run.refused(MOUNT).problem.code == "busy"
@@ -365,6 +383,38 @@ def test_forgotten_jobs_are_settled_by_a_reread(
     progress = run(WRITES[action], source)
     assert progress.actions == [action] and happened(site, action)
     assert progress.job is not None and progress.job.status != "completed"
+
+
+@pytest.mark.parametrize("action", ["mount", "attach_drive"])
+def test_a_job_without_a_name_is_looked_for_patiently(site: Site, run: Run, action: str) -> None:
+    site.switches.mount, site.switches.job_seconds, site.switches.names_jobs = "job", 100.0, False
+    progress = run(WRITES[action])
+    assert progress.actions == [action] and happened(site, action)
+    assert progress.job is not None and progress.job.as_result()["id"] is None
+    assert 100 <= sum(site.clock.waits) < 115 and len(site.calls) < 40
+    assert site.sent("GET", "/api/jobs/") == [] and writes(site) == 1
+
+
+def test_a_download_without_a_name_is_looked_for_patiently(site: Site, run: Run, source: str) -> None:
+    site.switches.names_jobs, site.switches.stale_reads = False, 20
+    assert run(DOWNLOAD, source).actions == ["download"] and happened(site, "download")
+    assert len(site.sent("GET", "/iso$")) == 21 and sum(site.clock.waits) > 30.0
+    assert site.said == ["new.iso: queued, 0 s"]
+
+
+def test_a_download_without_a_name_that_never_shows(site: Site, source: str) -> None:
+    site.switches.names_jobs, site.switches.job.hangs = False, True
+    run = Run(site, seconds=300)
+    error = run.refused(DOWNLOAD, source)
+    assert error.timed_out and "did not show the outcome within 300 s" in error.msg
+    assert "may still be running" in error.msg and run.progress.actions == ["download"]
+
+
+def test_a_job_without_a_name_is_not_waited_for_without_wait(site: Site, run: Run, source: str) -> None:
+    site.switches.names_jobs = False
+    progress = run(Wish("present", name="new.iso", wait=False), source)
+    assert progress.job is not None and progress.job.as_result() == {"id": None, "status": "queued", "progress": None}
+    assert len(site.calls) == 1 and progress.actions == ["download"]
 
 
 @pytest.mark.parametrize("poll_url", ["foreign", "missing", "absolute"])

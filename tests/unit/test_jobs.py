@@ -56,6 +56,7 @@ def test_every_shape_is_read(shape: str) -> None:
     [
         *(("completed", True), ("failed", True)),
         *(("pending", False), ("queued", False), ("in_progress", False), ("processing", False)),
+        *(("waiting", False), ("running", False)),
         *(("something new", False), ("", False), (None, False), (7, False)),
     ],
 )
@@ -115,6 +116,7 @@ def test_progress(shape: str, fields: dict[str, Any], progress: float | None) ->
         {"data": {"error": "no space"}},
         {"data": {"result": {"message": "no space"}}},
         {"error": "no space", "message": "Something else"},
+        {"data": {"error": "no space"}, "message": "Something else"},
     ],
 )
 def test_reason_of_a_failure(shape: str, fields: dict[str, Any]) -> None:
@@ -122,7 +124,16 @@ def test_reason_of_a_failure(shape: str, fields: dict[str, Any]) -> None:
 
 
 @every_shape
-@pytest.mark.parametrize("fields", [{}, {"error": 7, "result": []}, {"data": {}, "result": None}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"error": 7, "result": []},
+        {"data": {}, "result": None},
+        {"queueType": "vm", "jobName": "download", "createdAt": "2026-04-27T12:34:56.000Z", "statusKey": "job.failed"},
+        {"data": {"queueType": "vm", "jobName": "download", "vmId": "117", "progressTextKey": "job.downloading"}},
+    ],
+)
 def test_no_reason(shape: str, fields: dict[str, Any]) -> None:
     assert parsed(shaped(shape, status="failed", **fields)).reason is None
 
@@ -141,6 +152,13 @@ def test_first_answer() -> None:
     body = {"operation": {"status": "queued", "jobId": "job_2", "pollUrl": "/api/jobs/job_2"}}
     assert parse_job(body) == Job("job_2", "queued", None, "/api/jobs/job_2")
     assert parse_job(body, KNOWN) == Job("job_2", "queued", None, "/api/jobs/job_2")
+
+
+@pytest.mark.parametrize("fields", [{"status": "queued"}, {"status": ""}, {}])
+def test_a_first_answer_may_name_no_job(fields: dict[str, Any]) -> None:
+    nameless = {"jobId": None, "pollUrl": None, **fields}
+    for body in ({"operation": nameless}, nameless, {"data": nameless}):
+        assert parse_job(body) == Job(None, fields.get("status") or "unknown")
 
 
 @pytest.mark.parametrize(
@@ -290,9 +308,19 @@ def test_unknown_is_not_yet(site: Site, answer: dict[str, Any]) -> None:
     assert len(site.sent("GET", "/api/jobs/")) == 4
 
 
-def test_a_name_is_needed(site: Site) -> None:
-    assert wait(site, Job(None, "queued")).status == "forgotten"
-    assert len(site.calls) == 0
+@pytest.mark.parametrize("word", ["waiting", "running", ""])
+def test_words_of_a_job_that_goes_on(site: Site, word: str) -> None:
+    site.switches.job.status_word = word
+    job = started(site, 40)
+    assert job.status == (word or "unknown") and not job.finished
+    assert wait(site, job).status == "completed" and site.clock.now - site.calls[0].at >= 40
+
+
+def test_a_job_without_a_name_is_not_asked_for(site: Site) -> None:
+    assert wait(site, Job(None, "queued")) == Job(None, "queued")
+    with pytest.raises(HostUpError, match="The job failed: no space"):
+        wait(site, Job(None, "failed", reason="no space"))
+    assert len(site.calls) == 0 and site.clock.waits == []
 
 
 def test_deadline(site: Site) -> None:

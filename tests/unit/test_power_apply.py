@@ -236,6 +236,24 @@ def test_a_closed_gate(site: Site, action: str, check_mode: bool) -> None:
     assert requests(site) == ["status", "details"]
 
 
+@every_action
+@pytest.mark.parametrize(("place", "reads"), [("status", ["details", "status"]), ("vps", ["details", "status", "vps"])])
+def test_a_closed_gate_elsewhere(site: Site, action: str, place: str, reads: list[str]) -> None:
+    site.switches.gates_at = place
+    site.vps.gates[action] = Gate(False, "An order is pending.", "pending_order")
+    result = act(site, action, fails=True)
+    assert "An order is pending. (code pending_order)" in result["msg"]
+    assert requests(site) == ["status", *(site.vps.id if read == "vps" else read for read in reads)]
+
+
+def test_the_gate_of_another_action_is_not_enough(site: Site) -> None:
+    gates = {"canStart": {"allowed": False, "reason": "It is running."}}
+    site.fault("wrong_shape", "GET", "/details$", body={"powerState": "running", "actions": gates}, times=None)
+    site.switches.gates_at = "vps"
+    site.vps.gates["stop"] = Gate(False, "An order is pending.")
+    assert "An order is pending." in act(site, "stop", fails=True)["msg"]
+
+
 def test_a_converged_state_asks_no_gate(site: Site) -> None:
     site.vps.gates["start"] = Gate(False)
     assert power(site, state="started")["changed"] is False
@@ -333,6 +351,25 @@ def test_a_forgotten_job_is_settled_by_a_reread(site: Site, action: str, forgett
     result = act(site, action)
     assert (result["actions"], result["power_state"]) == ([action], ENDS[action])
     assert result["job"]["status"] == "forgotten"
+
+
+@every_action
+def test_a_job_without_a_name_is_looked_for_patiently(site: Site, action: str) -> None:
+    site.switches.names_jobs, site.switches.stale_power_reads = False, 3
+    site.switches.job_seconds = site.switches.shutdown_seconds = 60.0
+    site.switches.shutdown_timeout = 100.0
+    result = act(site, action)
+    assert (result["actions"], result["power_state"]) == ([action], ENDS[action])
+    assert result["job"]["id"] is None and site.sent("POST") == [action]
+    if action != "reset":  # which no read shows
+        assert sum(site.clock.waits) >= 60.0 and site.world.power_state(site.vps) == ENDS[action]
+
+
+def test_a_job_without_a_name_that_never_ends(site: Site) -> None:
+    site.switches.names_jobs, site.switches.job.hangs = False, True
+    site.fault("wrong_shape", "GET", "/status$", body={"powerState": "stopped"}, times=None)
+    result = act(site, "start", wait_timeout=100, fails=True)
+    assert result["timed_out"] and "did not show the outcome within 100 s" in result["msg"]
 
 
 @every_action
@@ -448,6 +485,8 @@ UNKNOWN = {
     "500": {"kind": "problem", "status": 500},
     "html 502": {"kind": "html"},
     "504": {"kind": "legacy", "status": 504},
+    "409": {"kind": "problem", "status": 409, "code": "upstream_failed"},
+    "edge": {"kind": "edge", "status": 522},
     "dropped": {"kind": "dropped"},
     "not json": {"kind": "not_json"},
 }
@@ -542,6 +581,15 @@ def test_a_plain_refusal_is_told_at_once(site: Site) -> None:
     result = act(site, "shutdown", fails=True)
     assert result["error"]["code"] == "some_conflict" and "Not now" in result["msg"]
     assert "force=true" not in result["msg"] and requests(site) == ["status", "details", "shutdown"]
+
+
+@every_action
+def test_a_refusal_of_the_edge_is_told_at_once(site: Site, action: str) -> None:
+    site.fault("edge", "POST")
+    result = act(site, action, fails=True)
+    assert "nothing was done" in result["msg"] and result["error"]["code"] == "1010" and result["actions"] == []
+    assert result["error"]["extra"].keys() == {"server", "ray_id"}
+    assert requests(site) == ["status", "details", action]
 
 
 def test_a_key_without_the_scope(site: Site) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from support.site import Site, Web
 
 KEYS = {"changed", "vps_id", "iso", "device", "mounts", "boot_order", "job", "actions", "diff"}
-ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path"}
+ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path", "extra"}
 
 
 def run(site: Site, task: Task = VPS_ISO, check_mode: bool = False, **options: Any) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def test_info(site: Site) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"api_key": "wrong-key-of-nobody"}, "does not know this key"),
+        ({"api_key": "wrong-key-of-nobody"}, "does not know this key,"),
         ({"api_base": "http://cloud.hostup.se"}, "in clear"),
         ({"api_timeout": 0}, "api_timeout"),
         ({"vps_id": "vps_unknown"}, "There is no such VPS"),
@@ -212,6 +212,13 @@ def test_a_boot_order_with_the_key_as_a_key(site: Site) -> None:
 
 
 URL_SECRETS = ("sesame", "s3cr3t-t0ken-0123")
+
+
+def test_secrets_in_what_else_the_api_says(site: Site) -> None:
+    site.fault("problem", status=409, extra={"blockerReasons": [f"key {site.key}"], site.key: {site.key: 1}})
+    result = failed(site, name="ubuntu.iso")
+    assert result["error"]["extra"]["blockerReasons"] == ["key ********"] and len(result["error"]["extra"]) == 2
+    assert site.key not in json.dumps(result)
 
 
 @pytest.mark.parametrize("resolve_redirects", [False, True])

@@ -120,6 +120,14 @@ def test_details_that_are_not_told(site: Site) -> None:
     assert vps["actions"] == {**dict.fromkeys(GATES), "can_start": {"allowed": True, "reason": None, "code": None}}
 
 
+@pytest.mark.parametrize(("place", "reads"), [("status", 2), ("vps", 3)])
+def test_gates_may_be_told_elsewhere(site: Site, place: str, reads: int) -> None:
+    site.switches.gates_at = place
+    [vps] = run(site, details=True)["vps"]
+    assert vps["actions"]["can_start"]["allowed"] is False and vps["power_state"] == "running"
+    assert len(site.calls) == 1 + reads
+
+
 def test_details_have_the_live_power_state(site: Site) -> None:
     site.fault("wrong_shape", path="/details$", body={"powerState": "stopping"})
     assert run(site, details=True)["vps"][0]["power_state"] == "stopping"
