@@ -69,8 +69,9 @@ class HostUpActionBase(ActionBase):
             checked = self._validator.validate(args)
             params = checked.validated_parameters
             secrets = secrets_of(params) | checked._no_log_values
-            if checked.error_messages:
-                result.update(failed=True, msg=remove_values(_explain(checked.error_messages), secrets))
+            wrong = [*checked.error_messages, *_options.null_options(args)]
+            if wrong:
+                result.update(failed=True, msg=remove_values(_explain(wrong), secrets))
             elif self._task.async_val or (is_delegated and not is_local):
                 return self._run_module({**args, **_resolved_connection(params)}, task_vars)
             else:

@@ -24,6 +24,7 @@ class Bad:
 
 # Asked for without a key after each task, so that the record shows which requests were whose.
 MARK = "/api/v2/vps/after-"
+NULL = object()  # given, and nothing in it; None is not given
 URL = "http://192.0.2.80/images/ubuntu.iso"
 BAD = [
     Bad("wrong-key", {"api_key": "wrong"}, ("HTTP 401", "Check api_key"), 1, {"status": 401, "code": "unauthorized"}),
@@ -43,6 +44,15 @@ BAD = [
     Bad("name-and-id", {"iso_id": "iso_1"}, ("mutually exclusive", "name|iso_id")),
     Bad("empty-id", {"name": None, "iso_id": "", "state": "unmounted"}, ("iso_id is empty", "leave it out")),
     Bad("empty-name", {"name": "", "state": "unmounted"}, ("cannot be a file name",)),
+    Bad("null-name", {"name": NULL, "state": "unmounted"}, ("name is null", "leave it out")),
+    Bad("null-alias", {"name": None, "filename": NULL, "state": "unmounted"}, ("filename is null",)),
+    Bad("null-id", {"name": None, "iso_id": NULL, "state": "unmounted"}, ("iso_id is null",)),
+    Bad("null-url", {"url": NULL}, ("url is null",)),
+    Bad("null-device", {"name": None, "device": NULL, "state": "unmounted"}, ("device is null",)),
+    Bad("null-vps", {"vps_id": NULL}, ("vps_id is null",)),
+    Bad("null-vps-ids", {"vps_id": None, "vps_ids": NULL}, ("vps_ids is null",)),
+    Bad("null-among-them", {"vps_id": None, "vps_ids": ["vps_1", NULL]}, ("vps_ids[1] is null",)),
+    Bad("null-by-a-variable", {"name": "{{ nothing }}", "state": "unmounted"}, ("name is null",)),
     Bad("empty-vps-name", {"vps_id": None, "vps_name": ""}, ("vps_name is empty",)),
     Bad("url-and-id", {"name": None, "iso_id": "iso_1", "url": URL}, ("mutually exclusive", "url|iso_id")),
     Bad(
@@ -80,6 +90,13 @@ BAD = [
 ]
 
 
+def nulled(value: Any) -> Any:
+    """An option as a playbook has it."""
+    if isinstance(value, list):
+        return [nulled(one) for one in value]
+    return None if value is NULL else value
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_bad_input(lab: Lab, shell: str) -> None:
     lab.world.add_iso(lab.owner, "ubuntu.iso")
@@ -87,12 +104,13 @@ def test_bad_input(lab: Lab, shell: str) -> None:
         "foreign": lab.world.add_vps(lab.world.add_owner("bob"), "db-01").id,
         "reader": lab.world.add_key(lab.owner, scopes={"read:vm"}),
         "writer": lab.world.add_key(lab.owner, scopes={"write:vm", "write:storage"}),
+        "nothing": None,
     }
     wrong = {}
     tasks = []
     for bad in BAD:
         options = {"vps_id": lab.vps.id, "name": "ubuntu.iso", **bad.options}
-        given = {name: value for name, value in options.items() if value is not None}
+        given = {name: nulled(value) for name, value in options.items() if value is not None}
         tasks.append({**iso_task(shell, **given), "name": bad.name, "ignore_errors": True})
         tasks.append(
             {
@@ -108,7 +126,7 @@ def test_bad_input(lab: Lab, shell: str) -> None:
             sent.append(call)
             continue
         [bad] = [bad for bad in BAD if call.path == f"{MARK}{bad.name}"]
-        result = run.of(bad.name)
+        result = {"msg": "", **run.of(bad.name)}
         missing = [words for words in bad.says if words not in result["msg"]]
         differs = {key: result.get("error", {}).get(key) for key, value in bad.error.items()} != bad.error
         refused_writes = [call for call in sent if call.method != "GET" and call.status < 400]
