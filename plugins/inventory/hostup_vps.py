@@ -104,6 +104,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUp
 from ansible_collections.hostup.cloud.plugins.module_utils._options import CONNECTION
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import INFO_DEADLINE, secrets_of
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import VPS_PATH, list_vpses
+from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
 ENDINGS = tuple(f"{name}.{ending}" for name in ("hostup_vps", "hostup") for ending in ("yml", "yaml"))
 PARENT = "hostup"
@@ -162,7 +163,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _read(self, config: t.Mapping[str, t.Any]) -> list[Item]:
         """Ask the API. No secret is in what this returns or raises."""
         self.templar.available_variables = self._vars
-        given = {name: self.templar.template(config[name]) for name in SPEC if name in config}
+        given = {name: plain(self.templar.template(config[name])) for name in SPEC if name in config}
         # an empty option leaves the environment variable its say
         checked = ArgumentSpecValidator(SPEC).validate(
             {name: value for name, value in given.items() if value not in (None, "")}

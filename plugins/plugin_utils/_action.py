@@ -23,6 +23,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._client import (
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import Task, secrets_of
+from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
 if REQUESTS_IMPORT_ERROR is None:
     with contextlib.suppress(HostUpError):  # a wrong CA bundle is told by the task that needs it
@@ -54,7 +55,7 @@ class HostUpActionBase(ActionBase):
         # an empty option leaves the environment variable its say
         args = {
             name: value
-            for name, value in self._task.args.items()
+            for name, value in plain(self._task.args).items()
             if not (name in _options.CONNECTION and value in (None, ""))
         }
         is_local = self._connection.transport == "local"

@@ -268,6 +268,13 @@ def test_the_key_in_the_file(lab: Lab, api_key: str, args: list[str]) -> None:
     assert shown.hosts.keys() == {"web-01"}
 
 
+def test_a_vaulted_key(lab: Lab) -> None:
+    vault = ["--vault-password-file", "password"]
+    shown = show(lab, "--list", *vault, env={"HOSTUP_API_KEY": None}, api_key=lab.vaulted(KEY), **CACHE)
+    assert (list(shown.hosts), shown.errors) == (["web-01"], "")
+    assert KEY not in shown.output
+
+
 def test_an_empty_option_leaves_the_environment_its_say(lab: Lab) -> None:
     assert show(lab, api_key="", api_base="{{ '' }}").hosts.keys() == {"web-01"}
 

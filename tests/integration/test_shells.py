@@ -92,6 +92,25 @@ def test_module_defaults_reach_the_group(lab: Lab) -> None:
     assert run.code == 0
 
 
+@EVERY_SHELL
+def test_vaulted_options(lab: Lab, shell: str) -> None:
+    """They are decrypted wherever the task runs, and shown nowhere."""
+    lab.world.add_iso(lab.owner, "ubuntu.iso")
+    vps_id, name, key = (lab.vaulted(text) for text in (lab.vps.id, "ubuntu.iso", KEY))
+    inline = iso_task(shell, api_key=key, vps_ids=[vps_id], name=name, state="mounted", device=lab.vaulted("ide3"))
+    by_default = {**iso_task(shell, vps_id=lab.vps.id, name=name, state="unmounted"), "name": "by default"}
+    run = lab.play(
+        [inline, by_default],
+        env={"HOSTUP_API_KEY": None},
+        args=["--vault-password-file", "password", "-vvv"],
+        play={"module_defaults": {"group/hostup.cloud.hostup": {"api_key": key}}},
+    )
+    assert [item.result.get("msg") for item in run.results if item.status != "ok"] == []
+    assert run.of("iso")["results"][0]["device"] == "ide3"
+    assert run.of("by default")["actions"] == ["unmount"]
+    assert KEY not in run.output
+
+
 def test_async_on_the_host_itself_is_refused(lab: Lab) -> None:
     task = {**iso_task(vps_id=lab.vps.id, state="unmounted"), "async": 10, "poll": 1}
     result = lab.play([task]).of("iso")

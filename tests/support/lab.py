@@ -101,6 +101,15 @@ class Playing:
                 os.kill(pid, signal.SIGKILL)
 
 
+class Vaulted(str):
+    """An encrypted text, which YAML marks as such."""
+
+    __slots__ = ()
+
+
+yaml.SafeDumper.add_representer(Vaulted, lambda dumper, text: dumper.represent_scalar("!vault", text, style="|"))
+
+
 class Lab:
     """An emulated world with one owner, one VPS and a key; a source of ISOs; and Ansible."""
 
@@ -199,6 +208,14 @@ class Lab:
             assert time.monotonic() < give_up, "this never happens"
             time.sleep(0.02)
         return found
+
+    def vaulted(self, text: str) -> Vaulted:
+        """A text for a playbook, encrypted with the password in the file `password`."""
+        (self.folder / "password").write_text("correct horse\n")
+        program = str(Path(sys.executable).with_name("ansible-vault"))
+        command = [program, "encrypt", "--vault-password-file", "password", "--output", "-"]
+        done = subprocess.run(command, cwd=self.folder, input=text, check=True, capture_output=True, text=True)
+        return Vaulted(done.stdout)
 
     def iso(self, shell: str = "controller", /, **options: Any) -> dict[str, Any]:
         """Run `hostup_vps_iso` once, on this VPS unless another is selected, and return its result."""
