@@ -106,7 +106,7 @@ options:
   wait_timeout:
     description:
       - Seconds that the whole task may take. A job that is not finished by then goes on at HostUp,
-        and the next task that wants the same file takes it up.
+        and the next task that wants the same file from the same URL takes it up. The query of the URL may be another.
     type: int
     default: 3600
 seealso:

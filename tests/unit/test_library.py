@@ -380,6 +380,13 @@ def test_a_job_of_another_source_is_not_taken_up(site: Site) -> None:
     assert orders(site) == 1 and polls(site) == 0
 
 
+def test_a_url_that_is_signed_anew_is_the_same_source(site: Site) -> None:
+    job = timed_out(site, url=f"{URL}?expires=1&sig=one")
+    progress = Run(site, url=f"{URL}?expires=2&sig=another", wait=False).go()
+    assert progress.job is not None and progress.job.id == job.id
+    assert orders(site) == 0
+
+
 def test_another_compression_is_another_source(site: Site) -> None:
     timed_out(site)
     run = Run(site, wait=False)
