@@ -20,6 +20,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies_environment
 
 from ansible.module_utils.basic import missing_required_lib
 
@@ -34,7 +35,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
 from ansible_collections.hostup.cloud.plugins.module_utils._gate import LONGEST_PAUSE, Budget
 from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Pace
 from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared
-from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, mask_url
+from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, login_secrets, mask_url
 
 REQUESTS_IMPORT_ERROR: str | None = None
 try:
@@ -151,6 +152,31 @@ def tls_context(bundle: str, validate_certs: bool) -> ssl.SSLContext:
         raise HostUpError(f"The CA certificates in {bundle} cannot be loaded: {error}. See ca_path.") from None
 
 
+def proxies_for(url: str) -> dict[str, str]:
+    """The proxy to reach a URL, as requests takes it; empty for none.
+
+    Raises HostUpError for one that cannot be. It is not quoted, and no library gets to see it: with a character that
+    is not percent-encoded, parts of the password pass for a host, a port or a path.
+    """
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if not proxy:
+        return {}
+    scheme = urlsplit(url).scheme
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+        unquote(_userinfo(proxy)).encode("latin-1")  # all that the header can carry
+        if parts.hostname and parts.port != 0 and "@" not in parts.path + parts.query + parts.fragment:
+            return {scheme: proxy}
+    raise HostUpError(
+        f"The proxy in {scheme.upper()}_PROXY or ALL_PROXY cannot be one: expected http://user:password@host:port, "
+        "where special characters of user and password are percent-encoded, and none are beyond Latin-1."
+    )
+
+
+def _userinfo(proxy: str) -> str:
+    return (proxy.partition("//")[2] or proxy).rpartition("@")[0]
+
+
 class _Adapter(HTTPAdapter):
     """The connections of this process. Hands the TLS context to the pools: requests would load the CA bundle anew.
 
@@ -221,7 +247,7 @@ class Client:
         bundle, validate_certs = requests.utils.DEFAULT_CA_BUNDLE_PATH, True
         if self.origin.startswith("https:"):
             bundle, validate_certs = ca_bundle(connection.ca_path), connection.validate_certs
-            self._proxies = requests.utils.get_environ_proxies(self.origin)
+            self._proxies = proxies_for(self.origin)
         self._adapter = adapter_with(bundle, validate_certs)
 
     def say_once(self, line: str) -> None:
@@ -452,9 +478,13 @@ def transport_fault(error: Exception, timeout: float) -> str:
     cause: BaseException = error
     while cause.__cause__ or cause.__context__:
         cause = t.cast(BaseException, cause.__cause__ or cause.__context__)
+    words = str(cause) or type(cause).__name__
+    proxies = getproxies_environment().values()
+    for secret in sorted(set().union(*(login_secrets(_userinfo(proxy)) for proxy in proxies)), key=len, reverse=True):
+        words = words.replace(secret, "***")  # a proxy may say what it thinks of them
     if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS failed, {cause} (see ca_path and validate_certs)"
-    return str(cause) or type(cause).__name__
+        return f"TLS failed, {words} (see ca_path and validate_certs)"
+    return words
 
 
 def resolve_redirects(url: str, timeout: float) -> str:
@@ -488,7 +518,14 @@ def _probe(session: t.Any, url: str, timeout: float) -> tuple[int, str | None]:
 
     def ask(method: str, headers: dict[str, str]) -> tuple[int, str | None]:
         with session.request(
-            method, url, headers=headers, auth=login, timeout=timeout, allow_redirects=False, stream=True
+            method,
+            url,
+            headers=headers,
+            auth=login,
+            timeout=timeout,
+            proxies=proxies_for(url),
+            allow_redirects=False,
+            stream=True,
         ) as response:
             return response.status_code, response.headers.get("Location")
 

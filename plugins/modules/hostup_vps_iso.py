@@ -58,7 +58,9 @@ options:
       - Where to download the ISO from when the library does not have it. Used by V(present) and V(mounted).
       - The API downloads it, so it must be reachable for HostUp. It must not redirect (see O(resolve_redirects)),
         and the file must not be larger than 20 GB.
-      - Credentials and a query in it are passed on and masked in everything that is shown.
+      - Credentials and a query in it are passed on. They are masked in everything that is shown, the query where it may
+        hold a secret, which is a value of eight characters or more, or one whose name speaks of a key, a token or the
+        like.
     type: str
   decompress:
     description:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import ssl
 from contextlib import ExitStack
@@ -14,7 +15,12 @@ import pytest
 import trustme
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _client
-from ansible_collections.hostup.cloud.plugins.module_utils._client import Connection, parse_origin, retry_after
+from ansible_collections.hostup.cloud.plugins.module_utils._client import (
+    Connection,
+    parse_origin,
+    resolve_redirects,
+    retry_after,
+)
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from support.site import Site
 
@@ -317,6 +323,52 @@ def test_a_proxy_never_sees_a_key_in_clear(site: Site, web: Web, monkeypatch: py
         monkeypatch.delenv(name, raising=False)
     assert send(site, READ) == 200
     assert web.asked == []
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in the environment that this machine may have set."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    "login",
+    ["ann:ses/ame", "ann:ses#ame", "ann:12#ame", "ann:12/ame", "ann:ses?ame", "ann:ses[ame", "ann:ses\N{EURO SIGN}ame"],
+)
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_proxy_that_cannot_be_is_not_quoted(
+    site: Site, monkeypatch: pytest.MonkeyPatch, login: str, scheme: str
+) -> None:
+    """A password with a character that should have been percent-encoded must not show, not in part."""
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}{login}@127.0.0.1:9")
+    for attempt in (
+        lambda: site.client(api_base="https://127.0.0.1:9", api_retries=0).get("/x"),
+        lambda: resolve_redirects("https://127.0.0.1:9/a.iso", 5),
+    ):
+        with pytest.raises(HostUpError, match=r"HTTPS_PROXY .* percent-encoded") as caught:
+            attempt()
+        assert not [part for part in ("ses", "ame", "12#", "\\u20ac") if part in caught.value.msg]
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_that_shows_its_password(site: Site, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(request: Any) -> tuple[int, dict[str, str], bytes]:
+        request.responses = {407: ("ann:ses%2Fame, alias ses/ame, is no good", "")}
+        return 407, {}, b""
+
+    web.pages["127.0.0.1:9"] = refuse
+    monkeypatch.setenv("HTTPS_PROXY", web.url.replace("//", "//ann:ses%2Fame@"))
+    for attempt in (
+        lambda: site.client(api_base="https://127.0.0.1:9", api_retries=0).get("/x"),
+        lambda: resolve_redirects("https://127.0.0.1:9/a.iso", 5),
+    ):
+        with pytest.raises(HostUpError, match="is no good") as caught:
+            attempt()
+        assert "ses" not in caught.value.msg
+    assert base64.b64decode(web.asked[0][2]["Proxy-Authorization"].partition(" ")[2]) == b"ann:ses/ame"
 
 
 # --- TLS

@@ -222,6 +222,12 @@ def test_secrets_of_a_url(site: Site, resolve_redirects: bool) -> None:
     assert not [secret for secret in URL_SECRETS if secret in shown]
 
 
+def test_a_query_that_is_no_secret_masks_nothing(site: Site, web: Web) -> None:
+    result = run(site, url=web.add("/raw-1.iso?raw=1", body=b"iso"))
+    assert (result["iso"]["name"], result["diff"]["before"]["drives"]) == ("raw-1.iso", ["ide2: empty"])
+    assert "***" not in json.dumps(result) and "VALUE_SPECIFIED" not in json.dumps(result)
+
+
 def test_secrets_of_where_a_redirect_leads(site: Site, web: Web) -> None:
     end = web.add("/y.iso?sig=s3cr3t-t0ken-0123")
     start = web.add("/x.iso", 302, Location="/y.iso?sig=s3cr3t-t0ken-0123")
