@@ -100,7 +100,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection, unexpected_shape
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
-from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, visible
 from ansible_collections.hostup.cloud.plugins.module_utils._options import CONNECTION
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import INFO_DEADLINE, secrets_of
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import VPS_PATH, list_vpses
@@ -179,7 +179,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if any(HOST_NAME.fullmatch(item["id"]) is None for item in items):
                 raise unexpected_shape("GET", VPS_PATH, "an id that cannot be a host name")
         except HostUpError as error:
-            raise AnsibleParserError(remove_values(error.msg, secrets)) from None
+            raise AnsibleParserError(remove_values(visible(error.msg), secrets)) from None
         return t.cast("list[Item]", remove_values(items, secrets))
 
     def _say(self, line: str) -> None:

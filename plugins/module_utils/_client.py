@@ -31,6 +31,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
     Problem,
     describe,
     parse_problem,
+    visible,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._gate import LONGEST_PAUSE, Budget
 from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Pace
@@ -237,12 +238,12 @@ class Client:
         self.api_key = connection.api_key
         self.deadline = deadline
         self.retries = connection.retries
-        self.say = say
+        self.say: t.Callable[[str], None] = lambda line: say(visible(line))
         self.first_failures: dict[str, int] = {}  # for `_library`: how many downloads had failed when this task came
         self._said: set[str] = set()
         self.shared = Shared(warn)
         self._timeout = connection.timeout
-        self._pace = Pace(self.shared, self.origin, self.api_key, deadline, say)
+        self._pace = Pace(self.shared, self.origin, self.api_key, deadline, self.say)
         self._proxies: dict[str, str] = {}  # none for plain http, where a proxy would see the key
         bundle, validate_certs = requests.utils.DEFAULT_CA_BUNDLE_PATH, True
         if self.origin.startswith("https:"):

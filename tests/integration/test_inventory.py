@@ -306,6 +306,13 @@ def test_what_goes_wrong_is_told(lab: Lab, env: dict[str, str | None], config: d
     assert says in fatal.errors
 
 
+def test_words_of_the_api_are_made_visible(lab: Lab) -> None:
+    lab.faults.add("problem", status=403, detail="no\x1b[2J\x9bway", times=1)
+    assert r"no\x1b[2J\x9bway" in show(lab).errors
+    lab.world.add_vps(lab.owner, "red\x1b[31m\x9b")
+    assert r"('red\x1b[31m\x9b')" in show(lab).errors
+
+
 def test_missing_requests_is_told(lab: Lab) -> None:
     """A library of that name which cannot be imported stands in for its absence."""
     (lab.folder / "without" / "requests").mkdir(parents=True)

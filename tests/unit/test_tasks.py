@@ -171,6 +171,23 @@ def test_a_timeout(site: Site, web: Web) -> None:
     assert result["actions"] == ["download"] and result["job"]["id"].startswith("job_")
 
 
+# --- what a terminal would obey
+
+
+def test_words_of_the_api_are_made_visible(site: Site, web: Web) -> None:
+    site.fault("problem", status=409, detail="no\x1b[2J room", times=1)
+    result = failed(site, name="ubuntu.iso")
+    assert r"no\x1b[2J room" in result["msg"] and result["error"]["detail"] == "no\x1b[2J room"
+    site.vps.can_upload = Gate(False, "pay\nfirst", "unpaid\x9b")
+    assert r"pay\nfirst (code unpaid\x9b)" in failed(site, url=web.add("/x.iso"))["msg"]
+    site.vps.can_upload = Gate(True)
+    site.switches.job.status_word, site.switches.job.hangs = "spinning\x1b]0;owned\x07", True
+    msg = failed(site, url=web.add("/x.iso"), wait_timeout=60)["msg"]
+    assert r"is still spinning\x1b]0;owned\x07" in msg
+    assert any(r"spinning\x1b]0;owned\x07" in line for line in site.said)
+    assert "\x1b" not in "".join(site.said)
+
+
 # --- secrets
 
 
