@@ -119,8 +119,7 @@ notes:
   - Of all tasks of a user that want the same file with the same API key, one downloads it, and the others wait for it.
     Only the one that ordered the download has V(download) in RV(actions), as only the one that deleted the ISO has
     V(delete); in check mode each of them has.
-  - While a download runs, progress lines are shown. To see them live where the output is not a terminal, set
-    E(PYTHONUNBUFFERED=1). There are none when it runs as a module.
+  - While a download runs, progress lines are written to the standard error. There are none when it runs as a module.
 """
 
 EXAMPLES = r"""

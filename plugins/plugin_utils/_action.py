@@ -107,12 +107,12 @@ class HostUpActionBase(ActionBase):
         )
 
     def _say(self, task_vars: dict[str, t.Any], secrets: set[str]) -> t.Callable[[str], None]:
-        """Prints a line that tells how the task goes. Silent under no_log."""
+        """Prints a line that tells how the task goes, where it is in no callback's way. Silent under no_log."""
         host = task_vars.get("inventory_hostname", "localhost")
 
         def say(line: str) -> None:
             if not self._task.no_log:
-                display.display(remove_values(f"{host}: {line}", secrets))
+                display.display(remove_values(f"{host}: {line}", secrets), stderr=True)
 
         return say
 

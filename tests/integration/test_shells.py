@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from itertools import pairwise
 
 import pytest
@@ -232,6 +234,18 @@ def test_download_shows_its_progress(lab: Lab) -> None:
     assert all(re.fullmatch(r"web-01: ubuntu.iso: \d+ %, \d+ s", line) for line in lines[1:])
     shown = [int(re.findall(r"(\d+) %", line)[0]) for line in lines[1:]]
     assert len(shown) >= 3 and all(later - earlier >= 10 for earlier, later in pairwise(shown))
+
+
+def test_progress_does_not_spoil_the_output(lab: Lab) -> None:
+    """Callbacks that write JSON, and `-o`, have the standard output for themselves."""
+    run = lab.play(
+        [iso_task(vps_id=lab.vps.id, url=lab.url)],
+        env={"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline"},
+        stderr=subprocess.PIPE,
+    )
+    host, result = run.output.split(" | CHANGED => ")
+    assert (host, json.loads(result)["actions"]) == ("web-01", ["download"])
+    assert run.errors and "web-01: ubuntu.iso: queued, 0 s" in run.errors.splitlines()
 
 
 @pytest.mark.parametrize(("shell", "keywords"), [("controller", {"no_log": True}), ("async", {}), ("delegated", {})])

@@ -51,10 +51,11 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of `ansible-playbook`."""
+    """One run of `ansible-playbook`. The standard error is part of the output, unless it was wanted apart."""
 
     code: int
     output: str
+    errors: str | None
     results: list[TaskResult]
 
     def of(self, task: str, host: str | None = None) -> dict[str, Any]:
@@ -73,9 +74,9 @@ class Playing:
     def finish(self) -> Run:
         """Wait for its end."""
         # long enough for the hundreds of asynchronous tasks of a slow machine
-        output = self._process.communicate(timeout=900)[0]
+        output, errors = self._process.communicate(timeout=900)
         lines = self._record.read_text().splitlines()
-        return Run(self._process.returncode, output, [TaskResult(**json.loads(line)) for line in lines])
+        return Run(self._process.returncode, output, errors, [TaskResult(**json.loads(line)) for line in lines])
 
     def stop(self) -> None:
         """Clear up, where a test has not come to the end of it."""
@@ -135,6 +136,7 @@ class Lab:
         env: Mapping[str, str | None] | None = None,
         args: Sequence[str] = (),
         play: Mapping[str, Any] | None = None,
+        stderr: int = subprocess.STDOUT,
     ) -> Playing:
         """Begin to run tasks, or a playbook of the collection, on hosts, which cannot be reached unless they say how.
 
@@ -181,7 +183,7 @@ class Lab:
             env={name: value for name, value in environment.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
             start_new_session=True,  # so that all of it can be killed
         )
