@@ -61,6 +61,7 @@ MAX_HOPS = 10  # redirects of a download URL
 # compiled here, before Ansible forks
 KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
 SECONDS_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)?")
+DELIMITER = re.compile(r"[/\\]")
 POWER_PATTERN = re.compile(r"/api/v2/vps/[^/]+/actions/.*")
 SCOPES = {"GET": "read:vm", "POST": "write:vm and write:storage", "DELETE": "write:vm and write:storage"}
 
@@ -151,6 +152,11 @@ def tls_context(bundle: str, validate_certs: bool) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=bundle)
     except OSError as error:
         raise HostUpError(f"The CA certificates in {bundle} cannot be loaded: {error}. See ca_path.") from None
+
+
+def leads_elsewhere(path: str) -> bool:
+    """Whether a path, or an ID for one, has a dot segment, percent-encoded or not: libraries and servers resolve it."""
+    return any(segment in (".", "..") for segment in DELIMITER.split(unquote(path)))
 
 
 def proxies_for(url: str) -> dict[str, str]:
@@ -301,6 +307,11 @@ class Client:
         *,
         is_poll: bool = False,
     ) -> Answer:
+        if leads_elsewhere(path.partition("?")[0]):
+            raise HostUpError(
+                f"{method} {path} was not sent: with a segment . or .. it would lead elsewhere.",
+                Problem(method=method, path=path),
+            )
         faults = refusals = not_ready = 0
         not_ready_until = _clock.monotonic() + NOT_READY_PATIENCE
         while True:

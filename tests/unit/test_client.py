@@ -305,6 +305,20 @@ def test_advice(site: Site, status: int, code: str, advice: str) -> None:
 # --- what is sent
 
 
+@pytest.mark.parametrize("path", ["/api/v2/vps/..", "/api/v2/vps/x/iso/%2E%2e", "/./x", "/a%2F..%2Fb"])
+def test_a_path_with_dot_segments_is_not_sent(site: Site, path: str) -> None:
+    """Libraries and servers resolve them, and so they lead elsewhere, whoever has made up the ID."""
+    for send_it in (site.client().get, site.client().delete):
+        with pytest.raises(HostUpError, match="was not sent") as caught:
+            send_it(path)
+        assert not caught.value.outcome_unknown
+    assert site.calls == []
+
+
+def test_dots_in_a_query_are_no_segments(site: Site) -> None:
+    assert site.client().get(f"{site.iso_path}?x=/../y").status == 200
+
+
 def test_netrc_does_not_replace_the_key(site: Site, web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login ann password sesame\ndefault login bob password sesame\n")

@@ -133,6 +133,7 @@ def test_every_failure_tells_the_same_things(site: Site, task: Task, options: di
     [
         ({"name": "none.iso"}, "no url to download it from"),
         ({"name": "a/b"}, "cannot be a file name"),
+        ({"iso_id": ".."}, "cannot be an ID"),
         ({"name": "ubuntu.iso", "wait_timeout": 0}, "wait_timeout"),
         ({"url": "ftp://example.com/x.iso"}, "not an http or https URL"),
         ({"url": "http://127.0.0.1:9/"}, "no file name"),
