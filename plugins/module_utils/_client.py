@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import getproxies_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from ansible.module_utils.basic import missing_required_lib
 
@@ -162,13 +162,17 @@ def leads_elsewhere(path: str) -> bool:
 def proxies_for(url: str) -> dict[str, str]:
     """The proxy to reach a URL, as requests takes it; empty for none.
 
+    Only the environment is asked: to ask macOS for its settings crashes a forked process, as Ansible's workers are.
     Raises HostUpError for one that cannot be. It is not quoted, and no library gets to see it: with a character that
     is not percent-encoded, parts of the password pass for a host, a port or a path.
     """
-    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-    if not proxy:
+    target, proxies = urlsplit(url), getproxies_environment()
+    proxy = requests.utils.select_proxy(url, proxies)
+    host, host_and_port = target.hostname or "", target.netloc.rpartition("@")[2]
+    is_exempt = any(proxy_bypass_environment(name, proxies) for name in (host, host_and_port))
+    if not proxy or is_exempt or _is_in_one_of(proxies.get("no", ""), host):
         return {}
-    scheme = urlsplit(url).scheme
+    scheme = target.scheme
     with contextlib.suppress(ValueError):
         parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
         unquote(_userinfo(proxy)).encode("latin-1")  # all that the header can carry
@@ -178,6 +182,15 @@ def proxies_for(url: str) -> dict[str, str]:
         f"The proxy in {scheme.upper()}_PROXY or ALL_PROXY cannot be one: expected http://user:password@host:port, "
         "where special characters of user and password are percent-encoded, and none are beyond Latin-1."
     )
+
+
+def _is_in_one_of(networks: str, host: str) -> bool:
+    """Whether NO_PROXY names a network that an address lies in."""
+    for network in networks.replace(" ", "").split(","):
+        with contextlib.suppress(ValueError):
+            if "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False):
+                return True
+    return False
 
 
 def _userinfo(proxy: str) -> str:
@@ -507,6 +520,7 @@ def resolve_redirects(url: str, timeout: float) -> str:
     """
     deadline = Deadline(timeout)
     with requests.Session() as session:
+        session.trust_env = False  # no netrc, and see `proxies_for`
         for _hop in range(MAX_HOPS):
             status, location = _probe(session, url, max(SHORTEST_TIMEOUT, deadline.left()))
             if 200 <= status < 300:
@@ -524,18 +538,14 @@ def resolve_redirects(url: str, timeout: float) -> str:
 def _probe(session: t.Any, url: str, timeout: float) -> tuple[int, str | None]:
     """Status and Location, by HEAD; by a GET of the first byte where the server does not take HEAD."""
 
-    parts = urlsplit(url)
-    # the URL's own credentials or none: requests would look into netrc
-    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else lambda request: request
-
     def ask(method: str, headers: dict[str, str]) -> tuple[int, str | None]:
         with session.request(
             method,
             url,
             headers=headers,
-            auth=login,
             timeout=timeout,
             proxies=proxies_for(url),
+            verify=ca_bundle(None),
             allow_redirects=False,
             stream=True,
         ) as response:

@@ -22,7 +22,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._client import (
     retry_after,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from support.site import Site
+from support.site import Site, serve_web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -443,6 +443,61 @@ def test_tls_authority_of_the_environment(
     refused(tls_site, READ)
     monkeypatch.setenv(variable, ca_path)
     assert send(tls_site, READ) == 200
+
+
+@pytest.fixture
+def tls_web(authority: trustme.CA, ca_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """A mirror behind TLS, whose authority the environment names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_path)
+    with serve_web(context) as web:
+        yield web
+
+
+# --- proxies
+
+
+def ask_the_system(*_args: object) -> None:
+    pytest.fail("in a forked process of macOS, this crashes")
+
+
+@pytest.fixture
+def dead_proxy(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - comes first
+    """A proxy for everything, which nobody can reach, where the operating system must not be asked for others."""
+    for module in ("urllib.request", "requests.compat", "requests.utils"):
+        for name in ("getproxies", "proxy_bypass"):
+            monkeypatch.setattr(f"{module}.{name}", ask_the_system)
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("dead_proxy")
+def test_the_proxy_of_the_environment(tls_site: Site, tls_web: Web, web: Web, ca_path: str) -> None:
+    assert "refused" in refused(tls_site, READ, ca_path=ca_path, api_retries=0).msg
+    for mirror in (tls_web, web):
+        with pytest.raises(HostUpError, match="cannot be reached from here"):
+            resolve_redirects(mirror.add("/a.iso"), 5)
+    assert tls_site.calls == [] and tls_web.asked == web.asked == []
+
+
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize(
+    "no_proxy", ["127.0.0.1", "x, 127.0.0.1", ".0.0.1", "*", "127.0.0.0/8", "x/8,::1/64, 127.0.0.1/32", "HOST:PORT"]
+)
+def test_no_proxy(tls_site: Site, tls_web: Web, ca_path: str, monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+    ports = [url.rpartition(":")[2] for url in (tls_site.emulator.url, tls_web.url)]
+    names = [no_proxy.replace("HOST:PORT", f"127.0.0.1:{port}") for port in ports]
+    monkeypatch.setenv("NO_PROXY", "*" if no_proxy == "*" else ",".join(names))
+    assert send(tls_site, READ, ca_path=ca_path) == 200
+    url = tls_web.add("/a.iso")
+    assert resolve_redirects(url, 5) == url
+
+
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize("no_proxy", ["", "example.com", "27.0.0.1", "127.0.0.1:1", "10.0.0.0/8", "127.0.0.1/x"])
+def test_no_proxy_for_others(tls_site: Site, ca_path: str, monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert "refused" in refused(tls_site, READ, ca_path=ca_path, api_retries=0).msg
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"])
