@@ -372,15 +372,30 @@ def test_cache(lab: Lab) -> None:
     furnish(lab)
     fresh = show(lab, **CACHE)
     assert len(lab.calls) == 1
-    nobody = {"HOSTUP_API_BASE": "http://127.0.0.1:1", "HOSTUP_API_KEY": None}
-    cached = show(lab, env=nobody, **CACHE)
+    cached = show(lab, **CACHE)
     assert (cached.whole, cached.errors) == (fresh.whole, "")
     lab.world.add_vps(lab.owner, "web-02")
     assert "web-02" not in show(lab, **CACHE).hosts
     assert len(lab.calls) == 1
     flush(lab, CACHE)
-    assert "web-02" in show(lab, env=nobody, **CACHE).hosts
+    assert "web-02" in show(lab, **CACHE).hosts
     assert len(lab.calls) == 2
+
+
+def test_a_cache_is_for_one_key(lab: Lab) -> None:
+    """And for one origin. Whoever uses the same file with another sees what that may see."""
+    bob = lab.world.add_owner("bob")
+    lab.world.add_vps(bob, "db-01")
+    theirs = lab.world.add_key(bob)
+    for _time in range(2):  # the second time from the cache
+        assert list(show(lab, **CACHE).hosts) == ["web-01"]
+        assert list(show(lab, env={"HOSTUP_API_KEY": theirs}, **CACHE).hosts) == ["db-01"]
+    assert len(lab.calls) == 2
+    elsewhere = show(lab, env={"HOSTUP_API_BASE": "http://127.0.0.1:1", "HOSTUP_API_RETRIES": "0"}, **CACHE)
+    assert (elsewhere.hosts, "got no answer" in elsewhere.errors) == ({}, True)
+    nobody = show(lab, env={"HOSTUP_API_KEY": None}, **CACHE)
+    assert (nobody.hosts, "api_key is required" in nobody.errors) == ({}, True)
+    assert not [path for path in (lab.folder / "kept").iterdir() if KEY in path.name]
 
 
 def test_a_cache_that_is_too_old(lab: Lab) -> None:
