@@ -13,6 +13,7 @@ import os
 import random
 import re
 import ssl
+import threading
 import traceback
 import typing as t
 from dataclasses import dataclass
@@ -260,6 +261,8 @@ class Client:
         self.say: t.Callable[[str], None] = lambda line: say(visible(line))
         self.first_failures: dict[str, int] = {}  # for `_library`: how many downloads had failed when this task came
         self._said: set[str] = set()
+        self._ends: dict[str, str | HostUpError] = {}
+        self._asking = threading.Lock()
         self.shared = Shared(warn)
         self._timeout = connection.timeout
         self._pace = Pace(self.shared, self.origin, self.api_key, deadline, self.say)
@@ -275,6 +278,19 @@ class Client:
         if line not in self._said:
             self._said.add(line)
             self.say(line)
+
+    def end_of(self, url: str) -> str:
+        """Where the redirects of a download URL end, as `resolve_redirects` finds it. Asked once a task."""
+        with self._asking:
+            if url not in self._ends:
+                try:
+                    self._ends[url] = resolve_redirects(url, min(self._timeout, self.deadline.left()))
+                except HostUpError as error:
+                    self._ends[url] = error
+        end = self._ends[url]
+        if isinstance(end, HostUpError):
+            raise HostUpError(end.msg)  # each VPS adds to its own
+        return end
 
     def close(self) -> None:
         """Close the connections."""
@@ -516,9 +532,11 @@ def resolve_redirects(url: str, timeout: float) -> str:
     """Follow a download URL's redirects from here, without the API key, and return where they end.
 
     ``timeout`` is in seconds, for all of them together.
-    Raises HostUpError when they end nowhere, in a circle, or at something that is not http or https.
+    Raises HostUpError when they end nowhere, in a circle, or at something that is not http or https; nor do they lead
+    from https to http, unless the user has given http in the first place.
     """
     deadline = Deadline(timeout)
+    is_safe = url.lower().startswith("https:")
     with requests.Session() as session:
         session.trust_env = False  # no netrc, and see `proxies_for`
         for _hop in range(MAX_HOPS):
@@ -532,6 +550,11 @@ def resolve_redirects(url: str, timeout: float) -> str:
                 check_url(url)
             except (ValueError, HostUpError):
                 raise HostUpError(f"url: {mask_url(url)} redirects to something that is not http or https.") from None
+            if is_safe and not url.lower().startswith("https:"):
+                raise HostUpError(
+                    f"url: it redirects from https to http, to {mask_url(url)}, where anybody in between could put "
+                    "another file. Give a URL that stays with https, or that one itself."
+                )
     raise HostUpError(f"url: gave up after {MAX_HOPS} redirects, the last one to {mask_url(url)}.")
 
 

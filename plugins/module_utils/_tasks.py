@@ -14,11 +14,7 @@ from dataclasses import asdict, dataclass
 from ansible.module_utils.common.parameters import remove_values, sanitize_keys
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _clock, _iso, _options, _power, _url
-from ansible_collections.hostup.cloud.plugins.module_utils._client import (
-    Client,
-    Connection,
-    resolve_redirects,
-)
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._fleet import Fleet, Rest, Result, summary
@@ -130,7 +126,7 @@ def _manage_iso(client: Client, vps_id: str, params: Params, wish: _iso.Wish, co
     def find_url() -> str:
         if not params["resolve_redirects"]:
             return str(wish.url)
-        url = resolve_redirects(str(wish.url), min(params["api_timeout"], client.deadline.left()))
+        url = client.end_of(str(wish.url))
         context.secrets.update(_url.url_secrets(url, wish.name))
         return url
 

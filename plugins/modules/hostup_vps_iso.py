@@ -72,7 +72,8 @@ options:
     description:
       - Follow the redirects of O(url) from where the task runs, and have the API download from where they end.
         Most mirrors redirect, and the API does not follow.
-      - The API key takes no part in it. Only done when there is something to download.
+      - The API key takes no part in it. Only done when there is something to download, and once a task.
+      - A redirect from https to http is an error, unless O(url) itself is http.
     type: bool
     default: false
   device:

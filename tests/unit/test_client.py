@@ -455,6 +455,15 @@ def tls_web(authority: trustme.CA, ca_path: str, monkeypatch: pytest.MonkeyPatch
         yield web
 
 
+def test_a_redirect_from_https_to_http_is_refused(tls_web: Web, web: Web) -> None:
+    end = web.add("/b.iso?sig=s3cr3t-t0ken")
+    start = tls_web.add("/a.iso", 302, Location=end)
+    with pytest.raises(HostUpError, match="from https to http") as caught:
+        resolve_redirects(start, 5)
+    assert web.asked == [] and "s3cr3t" not in caught.value.msg
+    assert resolve_redirects(web.add("/c.iso", 302, Location=start), 5) == end, "whoever gives http takes the risk"
+
+
 # --- proxies
 
 

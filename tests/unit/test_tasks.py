@@ -92,6 +92,21 @@ def test_resolve_redirects_hands_over_the_end(site: Site, web: Web) -> None:
     assert len(web.asked) == asked, "a converged state follows no redirect"
 
 
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("end", [200, 404])
+def test_redirects_are_followed_once_for_many(site: Site, web: Web, check_mode: bool, end: int) -> None:
+    web.add("/mirror/x.iso", end)
+    start = web.add("/a.iso", 302, Location="/mirror/x.iso")
+    site.switches.job.fails = "no space left"
+    vps_ids = [site.vps.id, *(site.world.add_vps(site.owner, f"web-{number}").id for number in range(5))]
+    result = run(site, vps_id=None, vps_ids=vps_ids, url=start, resolve_redirects=True, check_mode=check_mode)
+    assert [one["failed"] for one in result["results"]] == [not check_mode or end == 404] * 6
+    assert [path for method, path, _headers in web.asked if method == "HEAD"] == ["/a.iso", "/mirror/x.iso"]
+    if end == 404:
+        messages = {one["msg"] for one in result["results"]}
+        assert len(messages) == 1 and "answers HTTP 404, so there is nothing to download." in messages.pop()
+
+
 def test_info(site: Site) -> None:
     site.vps.drives["ide2"] = Drive.holding(site.iso.id)
     other = site.world.add_iso(site.owner, "other.iso")
