@@ -31,6 +31,8 @@ notes:
   - With C(async), or delegated to a host that is not local, it runs as an ordinary module there
     and needs Python 3.9 or later and the requests library there.
     C(async) on a remote host needs C(delegate_to), so that the API key is not copied to the VPS.
+  - An option that is given and null, as a variable with nothing in it leaves it, is an error, and nothing is done.
+    To leave an option out, use C(omit). Only connection options may be empty.
 """
 
     # For modules that never change anything.

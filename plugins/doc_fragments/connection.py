@@ -51,5 +51,6 @@ notes:
   - Tasks of one user that use the same API key share its rate limit. When the API has refused one of them,
     the others wait too, and then take turns. They tell each other through files in C(~/.cache/hostup),
     or in C($XDG_CACHE_HOME/hostup) if that is set, which only the user can read and which hold neither the key nor
-    any name. It may be deleted when no task runs. Where it cannot be used, there is a warning and tasks go on without.
+    any name. What nobody can need any more is removed after six hours, and the folder may be deleted when no task runs.
+    Where it cannot be used, there is a warning and tasks go on without.
 """

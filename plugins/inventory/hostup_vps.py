@@ -39,7 +39,8 @@ options:
     description:
       - The API key. Can be a template, as can O(api_base) and O(ca_path); extra variables can be used in it.
       - If it is not set or empty, the environment variable E(HOSTUP_API_KEY) is used.
-      - Not needed while the cache is valid. Never written to the cache.
+      - Never written to the cache. What was read with one key is shown to no other, not from the cache either,
+        so that it is needed even while the cache is valid.
     required: false
 notes:
   - Where the inventory cannot be read, Ansible warns and goes on without it.
@@ -100,10 +101,12 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection, unexpected_shape
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
-from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, visible
 from ansible_collections.hostup.cloud.plugins.module_utils._options import CONNECTION
+from ansible_collections.hostup.cloud.plugins.module_utils._shared import name_of
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import INFO_DEADLINE, secrets_of
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import VPS_PATH, list_vpses
+from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
 ENDINGS = tuple(f"{name}.{ending}" for name in ("hostup_vps", "hostup") for ending in ("yml", "yaml"))
 PARENT = "hostup"
@@ -150,36 +153,43 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         """Fill the inventory, from the cache where it is to be used and valid."""
         super().parse(inventory, loader, path, cache)
-        config = self._read_config_data(path)
-        uses_cache, key = self.get_option("cache"), self.get_cache_key(path)
-        items = self._cache.get(key) if uses_cache and cache else None
-        if items is None:
-            items = self._read(config)
-            if uses_cache:
-                self._cache[key] = items
-        self._fill(items)
-
-    def _read(self, config: t.Mapping[str, t.Any]) -> list[Item]:
-        """Ask the API. No secret is in what this returns or raises."""
-        self.templar.available_variables = self._vars
-        given = {name: self.templar.template(config[name]) for name in SPEC if name in config}
-        # an empty option leaves the environment variable its say
-        checked = ArgumentSpecValidator(SPEC).validate(
-            {name: value for name, value in given.items() if value not in (None, "")}
-        )
-        params = checked.validated_parameters
-        secrets = secrets_of(params)
+        checked = self._validated(self._read_config_data(path))
+        secrets = secrets_of(checked.validated_parameters)
         try:
             if checked.error_messages:
                 raise HostUpError("; ".join(checked.error_messages))
-            connection, deadline = Connection.from_params(params), Deadline(INFO_DEADLINE)
-            with closing(Client(connection, deadline, self._say, self.display.warning)) as client:
-                items = list_vpses(client)
-            if any(HOST_NAME.fullmatch(item["id"]) is None for item in items):
-                raise unexpected_shape("GET", VPS_PATH, "an id that cannot be a host name")
+            items = self._kept_or_read(Connection.from_params(checked.validated_parameters), path, cache)
         except HostUpError as error:
-            raise AnsibleParserError(remove_values(error.msg, secrets)) from None
-        return t.cast("list[Item]", remove_values(items, secrets))
+            raise AnsibleParserError(remove_values(visible(error.msg), secrets)) from None
+        self._fill(items)
+
+    def _validated(self, config: t.Mapping[str, t.Any]) -> t.Any:
+        """The connection options, as far as they are valid."""
+        self.templar.available_variables = self._vars
+        given = {name: plain(self.templar.template(config[name])) for name in SPEC if name in config}
+        # an empty option leaves the environment variable its say
+        return ArgumentSpecValidator(SPEC).validate(
+            {name: value for name, value in given.items() if value not in (None, "")}
+        )
+
+    def _kept_or_read(self, connection: Connection, path: str, cache: bool) -> list[Item]:
+        """The VPSs, from the cache of this file, origin and key where it is wanted and valid. Raises HostUpError."""
+        uses_cache = self.get_option("cache")
+        key = name_of(self.get_cache_key(path), connection.origin, connection.api_key)
+        items = self._cache.get(key) if uses_cache and cache else None
+        if items is None:
+            items = self._read(connection)
+            if uses_cache:
+                self._cache[key] = items
+        return t.cast("list[Item]", items)
+
+    def _read(self, connection: Connection) -> list[Item]:
+        """Ask the API. No secret is in what this returns."""
+        with closing(Client(connection, Deadline(INFO_DEADLINE), self._say, self.display.warning)) as client:
+            items = list_vpses(client)
+        if any(HOST_NAME.fullmatch(item["id"]) is None for item in items):
+            raise unexpected_shape("GET", VPS_PATH, "an id that cannot be a host name")
+        return t.cast("list[Item]", remove_values(items, {connection.api_key}))
 
     def _say(self, line: str) -> None:
         self.display.display(f"{self.NAME}: {line}", stderr=True)  # the standard output is for the inventory

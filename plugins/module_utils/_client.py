@@ -13,6 +13,7 @@ import os
 import random
 import re
 import ssl
+import threading
 import traceback
 import typing as t
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from ansible.module_utils.ansible_release import __version__ as ansible_version
 from ansible.module_utils.basic import missing_required_lib
@@ -32,11 +34,12 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
     Problem,
     describe,
     parse_problem,
+    visible,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._gate import LONGEST_PAUSE, Budget
 from ansible_collections.hostup.cloud.plugins.module_utils._pacing import Pace
 from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared
-from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, mask_url
+from ansible_collections.hostup.cloud.plugins.module_utils._url import check_url, login_secrets, mask_url
 from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSION
 
 REQUESTS_IMPORT_ERROR: str | None = None
@@ -64,6 +67,7 @@ MAX_HOPS = 10  # redirects of a download URL
 # compiled here, before Ansible forks
 KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
 SECONDS_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)?")
+DELIMITER = re.compile(r"[/\\]")
 POWER_PATTERN = re.compile(r"/api/v2/vps/[^/]+/actions/.*")
 SCOPES = {"GET": "read:vm", "POST": "write:vm and write:storage", "DELETE": "write:vm and write:storage"}
 ADVICE = {
@@ -163,6 +167,49 @@ def tls_context(bundle: str, validate_certs: bool) -> ssl.SSLContext:
         raise HostUpError(f"The CA certificates in {bundle} cannot be loaded: {error}. See ca_path.") from None
 
 
+def leads_elsewhere(path: str) -> bool:
+    """Whether a path, or an ID for one, has a dot segment, percent-encoded or not: libraries and servers resolve it."""
+    return any(segment in (".", "..") for segment in DELIMITER.split(unquote(path)))
+
+
+def proxies_for(url: str) -> dict[str, str]:
+    """The proxy to reach a URL, as requests takes it; empty for none.
+
+    Only the environment is asked: to ask macOS for its settings crashes a forked process, as Ansible's workers are.
+    Raises HostUpError for one that cannot be. It is not quoted, and no library gets to see it: with a character that
+    is not percent-encoded, parts of the password pass for a host, a port or a path.
+    """
+    target, proxies = urlsplit(url), getproxies_environment()
+    proxy = requests.utils.select_proxy(url, proxies)
+    host, host_and_port = target.hostname or "", target.netloc.rpartition("@")[2]
+    is_exempt = any(proxy_bypass_environment(name, proxies) for name in (host, host_and_port))
+    if not proxy or is_exempt or _is_in_one_of(proxies.get("no", ""), host):
+        return {}
+    scheme = target.scheme
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+        unquote(_userinfo(proxy)).encode("latin-1")  # all that the header can carry
+        if parts.hostname and parts.port != 0 and "@" not in parts.path + parts.query + parts.fragment:
+            return {scheme: proxy}
+    raise HostUpError(
+        f"The proxy in {scheme.upper()}_PROXY or ALL_PROXY cannot be one: expected http://user:password@host:port, "
+        "where special characters of user and password are percent-encoded, and none are beyond Latin-1."
+    )
+
+
+def _is_in_one_of(networks: str, host: str) -> bool:
+    """Whether NO_PROXY names a network that an address lies in."""
+    for network in networks.replace(" ", "").split(","):
+        with contextlib.suppress(ValueError):
+            if "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False):
+                return True
+    return False
+
+
+def _userinfo(proxy: str) -> str:
+    return (proxy.partition("//")[2] or proxy).rpartition("@")[0]
+
+
 class _Adapter(HTTPAdapter):
     """The connections of this process. Hands the TLS context to the pools: requests would load the CA bundle anew.
 
@@ -223,17 +270,19 @@ class Client:
         self.api_key = connection.api_key
         self.deadline = deadline
         self.retries = connection.retries
-        self.say = say
+        self.say: t.Callable[[str], None] = lambda line: say(visible(line))
         self.first_failures: dict[str, int] = {}  # for `_library`: how many downloads had failed when this task came
         self._said: set[str] = set()
+        self._ends: dict[str, str | HostUpError] = {}
+        self._asking = threading.Lock()
         self.shared = Shared(warn)
         self._timeout = connection.timeout
-        self._pace = Pace(self.shared, self.origin, self.api_key, deadline, say)
+        self._pace = Pace(self.shared, self.origin, self.api_key, deadline, self.say)
         self._proxies: dict[str, str] = {}  # none for plain http, where a proxy would see the key
         bundle, validate_certs = requests.utils.DEFAULT_CA_BUNDLE_PATH, True
         if self.origin.startswith("https:"):
             bundle, validate_certs = ca_bundle(connection.ca_path), connection.validate_certs
-            self._proxies = requests.utils.get_environ_proxies(self.origin)
+            self._proxies = proxies_for(self.origin)
         self._adapter = adapter_with(bundle, validate_certs)
 
     def say_once(self, line: str) -> None:
@@ -241,6 +290,19 @@ class Client:
         if line not in self._said:
             self._said.add(line)
             self.say(line)
+
+    def end_of(self, url: str) -> str:
+        """Where the redirects of a download URL end, as `resolve_redirects` finds it. Asked once a task."""
+        with self._asking:
+            if url not in self._ends:
+                try:
+                    self._ends[url] = resolve_redirects(url, min(self._timeout, self.deadline.left()))
+                except HostUpError as error:
+                    self._ends[url] = error
+        end = self._ends[url]
+        if isinstance(end, HostUpError):
+            raise HostUpError(end.msg)  # each VPS adds to its own
+        return end
 
     def close(self) -> None:
         """Close the connections."""
@@ -286,6 +348,11 @@ class Client:
         *,
         is_poll: bool = False,
     ) -> Answer:
+        if leads_elsewhere(path.partition("?")[0]):
+            raise HostUpError(
+                f"{method} {path} was not sent: with a segment . or .. it would lead elsewhere.",
+                Problem(method=method, path=path),
+            )
         faults = refusals = not_ready = 0
         not_ready_until = _clock.monotonic() + NOT_READY_PATIENCE
         while True:
@@ -479,20 +546,27 @@ def transport_fault(error: Exception, timeout: float) -> str:
     cause: BaseException = error
     while cause.__cause__ or cause.__context__:
         cause = t.cast(BaseException, cause.__cause__ or cause.__context__)
+    words = str(cause) or type(cause).__name__
+    proxies = getproxies_environment().values()
+    for secret in sorted(set().union(*(login_secrets(_userinfo(proxy)) for proxy in proxies)), key=len, reverse=True):
+        words = words.replace(secret, "***")  # a proxy may say what it thinks of them
     if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS failed, {cause} (see ca_path and validate_certs)"
-    return str(cause) or type(cause).__name__
+        return f"TLS failed, {words} (see ca_path and validate_certs)"
+    return words
 
 
 def resolve_redirects(url: str, timeout: float) -> str:
     """Follow a download URL's redirects from here, without the API key, and return where they end.
 
     ``timeout`` is in seconds, for all of them together.
-    Raises HostUpError when they end nowhere, in a circle, or at something that is not http or https.
+    Raises HostUpError when they end nowhere, in a circle, or at something that is not http or https; nor do they lead
+    from https to http, unless the user has given http in the first place.
     """
     deadline = Deadline(timeout)
+    is_safe = url.lower().startswith("https:")
     with requests.Session() as session:
         session.headers["User-Agent"] = USER_AGENT
+        session.trust_env = False  # no netrc, and see `proxies_for`
         for _hop in range(MAX_HOPS):
             status, location = _probe(session, url, max(SHORTEST_TIMEOUT, deadline.left()))
             if 200 <= status < 300:
@@ -504,19 +578,27 @@ def resolve_redirects(url: str, timeout: float) -> str:
                 check_url(url)
             except (ValueError, HostUpError):
                 raise HostUpError(f"url: {mask_url(url)} redirects to something that is not http or https.") from None
+            if is_safe and not url.lower().startswith("https:"):
+                raise HostUpError(
+                    f"url: it redirects from https to http, to {mask_url(url)}, where anybody in between could put "
+                    "another file. Give a URL that stays with https, or that one itself."
+                )
     raise HostUpError(f"url: gave up after {MAX_HOPS} redirects, the last one to {mask_url(url)}.")
 
 
 def _probe(session: t.Any, url: str, timeout: float) -> tuple[int, str | None]:
     """Status and Location, by HEAD; by a GET of the first byte where the server does not take HEAD."""
 
-    parts = urlsplit(url)
-    # the URL's own credentials or none: requests would look into netrc
-    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else lambda request: request
-
     def ask(method: str, headers: dict[str, str]) -> tuple[int, str | None]:
         with session.request(
-            method, url, headers=headers, auth=login, timeout=timeout, allow_redirects=False, stream=True
+            method,
+            url,
+            headers=headers,
+            timeout=timeout,
+            proxies=proxies_for(url),
+            verify=ca_bundle(None),
+            allow_redirects=False,
+            stream=True,
         ) as response:
             return response.status_code, response.headers.get("Location")
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from dataclasses import asdict, dataclass, field
 
@@ -17,6 +18,13 @@ _READ = {
     *("type", "title", "status", "detail", "code", "instance", "requestId", "timestamp", "errors"),
     *("error", "message", "details"),
 }
+# what a terminal obeys, and what moves words elsewhere
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """One line for people, of words that may be the API's: control characters and line ends stand as in ``\\x1b``."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class HostUpError(Exception):
 
     def as_result(self) -> dict[str, t.Any]:
         """The failed task's result: what is known so far, the message and the fields."""
-        result = {**self.so_far, "failed": True, "msg": self.msg, "error": asdict(self.problem)}
+        result = {**self.so_far, "failed": True, "msg": visible(self.msg), "error": asdict(self.problem)}
         if self.timed_out:
             result["timed_out"] = True
         return result

@@ -115,7 +115,8 @@ class Applier:
 
     def _download(self, step: Step, wait: bool) -> None:
         """Download, unless another task has done so, or has left a job that does."""
-        source, wait_for_turn = (str(self.wish.url), self.wish.decompress), wait
+        # a signature in the query may be another one for each run
+        source, wait_for_turn = (str(self.wish.url).partition("?")[0], self.wish.decompress), wait
         while True:
             since = self.progress.read_at
             with turn_to_download(self.client, str(self.wish.name), source, since, wait=wait_for_turn) as turn:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 import typing as t
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client
@@ -142,12 +143,11 @@ def poll_delay(elapsed: float, progress: float | None) -> float:
 def poll_path(origin: str, job: Job) -> str | None:
     """Where to poll: ``pollUrl`` at our origin, else the job route; ``None`` when the job has no name either."""
     if job.poll_url:
-        try:
-            target = urlsplit(urljoin(f"{origin}/", job.poll_url))
-        except ValueError:
-            target = urlsplit("")
-        if f"{target.scheme}://{target.netloc}" == origin:
-            return target.path + (f"?{target.query}" if target.query else "")
+        scheme = origin.partition(":")[0]
+        with suppress(ValueError):
+            target = urlsplit(job.poll_url, scheme)  # not joined: dot segments are for the client to refuse
+            if f"{target.scheme}://{target.netloc}" in (origin, f"{scheme}://"):
+                return "/" + target.path.lstrip("/") + (f"?{target.query}" if target.query else "")
     return f"/api/jobs/{quote(job.id, safe='', errors='replace')}" if job.id else None
 
 

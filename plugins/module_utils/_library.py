@@ -19,9 +19,9 @@ from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._jobs import Job
-from ansible_collections.hostup.cloud.plugins.module_utils._shared import name_of
+from ansible_collections.hostup.cloud.plugins.module_utils._shared import MEMORY, name_of
 
-JOB_MEMORY = 6 * 3600.0  # seconds for which a job may be taken up
+JOB_MEMORY = MEMORY  # seconds for which a job may be taken up
 MOST_FRUITLESS = 3  # downloads by others that fail while a task waits for its turn
 LOOK_AGAIN = 0.5  # seconds between looks at the lock
 

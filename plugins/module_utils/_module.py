@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, _load_params
 
+from ansible_collections.hostup.cloud.plugins.module_utils._options import null_options
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import Task, secrets_of
 
 
 def run_as_module(task: Task) -> None:
     """Validate, run without progress lines, and exit."""
+    wrong = null_options(_load_params())  # AnsibleModule adds nulls of its own
     module = AnsibleModule(**task.spec, supports_check_mode=True)
+    if wrong:
+        module.fail_json("; ".join(wrong))
     module.no_log_values.update(secrets_of(module.params))
     result = task.run(module.params, module.check_mode, lambda _line: None)
     if result.get("failed"):

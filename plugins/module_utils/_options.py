@@ -41,3 +41,18 @@ ONE_VPS = ("vps_id", "vps_name", "vps_ip")
 
 FLEET: dict[str, dict[str, t.Any]] = {"vps_ids": {"type": "list", "elements": "str"}}
 ANY_VPS = (*ONE_VPS, "vps_ids")
+
+
+def null_options(given: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong with options that are given and null, as an empty variable leaves them: that is not left out.
+
+    An argument spec makes no difference between the two, so ``given`` is what it has not seen yet. Connection options
+    may be empty, and what begins with ``_ansible`` is not the user's.
+    """
+    places = {
+        name: value for name, value in given.items() if name not in CONNECTION and not name.startswith("_ansible")
+    }
+    for name, values in list(places.items()):
+        if isinstance(values, list):
+            places.update({f"{name}[{index}]": value for index, value in enumerate(values)})
+    return [f"{place} is null: leave it out, or say what is meant" for place, value in places.items() if value is None]

@@ -6,7 +6,7 @@
 
 The folder is ``hostup`` in ``$XDG_CACHE_HOME`` or ``~/.cache``, mode 0700. A note is a file of mode 0600 that
 holds ``{"version": 1, "note": …}`` and is read and written under its ``flock``, which a process lets go of however it
-ends. Names are hashed, so no key and no file name can be read there.
+ends. Names are hashed, so no key and no file name can be read there. Whoever makes a file removes the old ones.
 
 Nothing here stops a task: what cannot be used safely (a link, somebody else's file, a full disk, a note of another
 version) is left alone. This process then goes on with a note in its memory, and says so once.
@@ -17,9 +17,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import random
+import re
 import stat
 import threading
 import typing as t
@@ -31,6 +33,9 @@ from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 VERSION = 1
 PATIENCE = 10.0  # seconds for somebody else's read and write of a note, which take a fraction of a millisecond
 LARGEST = 65536  # bytes of a note
+MEMORY = 6 * 3600.0  # seconds after which nobody needs a file any more that nobody has written to
+MOST_LOOKED_AT = 1000  # files, when old ones are removed
+NAME = re.compile(r"[a-z]+-[0-9a-f]{32}(\.lock)?")
 
 T = t.TypeVar("T")
 # from what a note holds, None for nothing, to what it is to hold, and an answer
@@ -104,15 +109,10 @@ class Shared:
         """Take a lock, for as long as it takes. Returns what lets go of it, ``None`` while somebody else has it."""
         if self._folder:
             try:
-                descriptor = _open(self._folder / f"{name}.lock")
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    os.close(descriptor)
-                    if error.errno in (errno.EAGAIN, errno.EACCES):
-                        return None
-                    raise
+                descriptor = _lock(self._folder / f"{name}.lock")
                 return lambda: os.close(descriptor)
+            except BlockingIOError:
+                return None
             except OSError as error:
                 self._complain(error)
         with _one_thread:
@@ -132,9 +132,9 @@ class Shared:
             )
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, flags: int = 0) -> int:
     """Open a file of ours alone. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
         return descriptor
@@ -142,21 +142,69 @@ def _open(path: Path) -> int:
     raise OSError(errno.EPERM, "it is not a file of ours", str(path))
 
 
+def _lock(path: Path) -> int:
+    """Open a file, made if need be, and lock it. Raises BlockingIOError while somebody else has it, and OSError."""
+    while True:
+        try:
+            descriptor = _open(path)
+        except FileNotFoundError:
+            descriptor = _open(path, os.O_CREAT)
+            _tidy_up(path.parent, os.fstat(descriptor).st_mtime)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # it was removed before it was locked
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether a file that was opened is still there."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    return False
+
+
 @contextmanager
 def _locked(path: Path) -> t.Iterator[int]:
-    """Open a note and lock it. Raises OSError, also when somebody does not let go of it."""
-    descriptor = _open(path)
+    """Lock a note. Raises OSError, also when somebody does not let go of it."""
     give_up = _clock.monotonic() + PATIENCE
+    descriptor = None
+    while descriptor is None:
+        try:
+            descriptor = _lock(path)
+        except BlockingIOError:
+            if _clock.monotonic() > give_up:
+                raise OSError(errno.EAGAIN, "somebody keeps it locked", str(path)) from None
+            _clock.sleep(random.uniform(0.0005, 0.005))
     try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if _clock.monotonic() > give_up:
-                    raise OSError(errno.EAGAIN, "somebody keeps it locked", str(path)) from None
-                _clock.sleep(random.uniform(0.0005, 0.005))
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _tidy_up(folder: Path, now: float) -> None:
+    """Remove what nobody can need any more. Done by whoever makes a new file; ``now`` is the file system's time.
+
+    But never what somebody has locked, nor what is not ours. Who has opened a file and not locked it yet sees in
+    `_lock` that it is gone.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in itertools.islice(entries, MOST_LOOKED_AT):
+            with suppress(OSError):
+                if NAME.fullmatch(entry.name) and now - entry.stat(follow_symlinks=False).st_mtime > MEMORY:
+                    _remove_old(Path(entry.path), now)
+
+
+def _remove_old(path: Path, now: float) -> None:
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _read(descriptor, path)  # raises where it is another version's
+        if _is_at(path, descriptor) and now - os.fstat(descriptor).st_mtime > MEMORY:
+            path.unlink()
     finally:
         os.close(descriptor)
 

@@ -14,11 +14,7 @@ from dataclasses import asdict, dataclass
 from ansible.module_utils.common.parameters import remove_values, sanitize_keys
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _clock, _iso, _options, _power, _url
-from ansible_collections.hostup.cloud.plugins.module_utils._client import (
-    Client,
-    Connection,
-    resolve_redirects,
-)
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._fleet import Fleet, Rest, Result, summary
@@ -26,6 +22,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso_apply import App
 from ansible_collections.hostup.cloud.plugins.module_utils._power_apply import PowerApplier, PowerProgress
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import (
     POWER_ACTIONS,
+    check_id,
     check_vps_ids,
     find_vps,
     read_power,
@@ -129,7 +126,7 @@ def _manage_iso(client: Client, vps_id: str, params: Params, wish: _iso.Wish, co
     def find_url() -> str:
         if not params["resolve_redirects"]:
             return str(wish.url)
-        url = resolve_redirects(str(wish.url), min(params["api_timeout"], client.deadline.left()))
+        url = client.end_of(str(wish.url))
         context.secrets.update(_url.url_secrets(url, wish.name))
         return url
 
@@ -168,11 +165,13 @@ def _telling(result: t.Callable[[], Result]) -> t.Iterator[None]:
         raise
 
 
-def _refuse_empty(params: Params, *names: str) -> None:
+def _check_iso(params: Params, *names: str) -> None:
     """An empty text, as an undefined variable leaves it, is no choice, and must not pass for none."""
     for name in names:
         if params[name] is not None and not params[name].strip():
             raise HostUpError(f"{name} is empty: leave it out, or say which ISO is meant.")
+    if params["iso_id"] is not None:
+        check_id("iso_id", params["iso_id"])
 
 
 def _refuse_no_time(params: Params) -> None:
@@ -183,7 +182,7 @@ def _refuse_no_time(params: Params) -> None:
 def _wish(params: Params) -> _iso.Wish:
     """Check what can be checked without the API. Raises HostUpError."""
     _refuse_no_time(params)
-    _refuse_empty(params, "iso_id")
+    _check_iso(params, "iso_id")
     url, name = params["url"], params["name"]
     if url is not None:
         _url.check_url(url)
@@ -278,7 +277,7 @@ VPS_ISO_INFO = Task(
         "mutually_exclusive": [_options.ANY_VPS, ("name", "iso_id")],
         "required_one_of": [_options.ANY_VPS],
     },
-    check=lambda params: _refuse_empty(params, "name", "iso_id"),
+    check=lambda params: _check_iso(params, "name", "iso_id"),
     nothing={"changed": False, "vps_id": None},
     work=on_vps(_show_iso),
 )

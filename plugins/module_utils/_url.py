@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 
 SUFFIXES = {"gzip": (".gz",), "lzo": (".lzo",), "zstd": (".zst", ".zstd"), "bzip2": (".bz2",)}
-SHORTEST_TOKEN = 12
+SHORTEST_TOKEN = 8  # characters of what may be a secret, whatever it is called
+SHORTEST_ALONE = 4  # characters of what is masked wherever it stands; what is shorter is a part of many words
+SECRET_NAME = re.compile(r"sig|token|key|pass|pwd|secret|auth|cred", re.IGNORECASE)
+ONLY_LETTERS = re.compile(r"[A-Za-z_-]*")
 NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
 NOT_IN_NAME = re.compile(r"[\x00-\x1f\x7f/\\]")
 
@@ -62,24 +65,31 @@ def mask_url(url: str) -> str:
 
 
 def url_secrets(url: str, name: str | None) -> set[str]:
-    """What must not be shown of a URL: itself, credentials and query, if it has any of them.
+    """What must not be shown of a URL: itself, credentials and query, if any of them can be a secret.
 
-    Single values of the query count when they are long enough to be a token and are not the ISO's ``name``:
-    a masked name would break the tasks that go on with it.
+    Nothing of the query counts that is part of the ISO's ``name``: a masked name would break the tasks that go on with
+    it.
     """
     try:
         parts = _split(url)
     except ValueError:
         return {url}
-    userinfo = parts.netloc.rpartition("@")[0]
-    if not (userinfo or parts.query):
-        return set()
-    values = [value for _key, value in parse_qsl(parts.query) if len(value) >= SHORTEST_TOKEN]
-    pieces = {
-        url,
-        userinfo,
-        parts.password or "",
-        parts.query,
-        *(value for value in values if value not in (name or "")),
-    }
+    secrets = login_secrets(parts.netloc.rpartition("@")[0])
+    for field in parts.query.split("&"):
+        key, equals, value = field.partition("=")
+        if not equals:  # the whole of it may be a token, but not one like ?download
+            value = "" if ONLY_LETTERS.fullmatch(field) else field
+        is_secret = len(value) >= SHORTEST_TOKEN or (value and SECRET_NAME.search(key))
+        if is_secret and unquote_plus(value) not in (name or ""):
+            piece = value if len(value) >= SHORTEST_ALONE else field
+            secrets |= {piece, unquote(piece), unquote_plus(piece), parts.query}
+    return secrets | {url} if secrets else secrets
+
+
+def login_secrets(userinfo: str) -> set[str]:
+    """What must not be shown of ``user:password`` in a URL. A user alone may be a token if it is long."""
+    user, colon, password = userinfo.partition(":")
+    pieces = {f"//{userinfo}@"} if userinfo else set()
+    if colon or len(user) >= SHORTEST_TOKEN:
+        pieces |= {userinfo, password}
     return {secret for piece in pieces for secret in (piece, unquote(piece)) if secret}

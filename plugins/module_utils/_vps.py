@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, unexpected_shape
+from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, leads_elsewhere, unexpected_shape
 from ansible_collections.hostup.cloud.plugins.module_utils._documents import (
     Document,
     Gate,
@@ -37,13 +37,22 @@ def vps_path(vps_id: str) -> str:
 
 
 def check_vps_ids(vps_ids: list[str] | None) -> list[str] | None:
-    """The IDs of a fleet, each once; ``None`` where one VPS is selected. Raises HostUpError for one that is empty."""
+    """The IDs of a fleet, each once; ``None`` where one VPS is selected. Raises HostUpError for what can be none."""
     if vps_ids is None:
         return None
     for place, vps_id in enumerate(vps_ids):
         if not vps_id.strip():
             raise HostUpError(f"vps_ids[{place}] is empty: expected the ID of a VPS, such as vps_01hxa3b4c5d6.")
+        check_id(f"vps_ids[{place}]", vps_id)
     return list(dict.fromkeys(vps_ids))
+
+
+def check_id(option: str, value: str) -> None:
+    """Raise HostUpError for an ID that would lead elsewhere in a path."""
+    if leads_elsewhere(value):
+        raise HostUpError(
+            f"{option}: {value!r} cannot be an ID: expected one such as vps_01hxa3b4c5d6 or iso_01hxa3b4c5d6."
+        )
 
 
 def selection(params: t.Mapping[str, t.Any]) -> str | None:
@@ -51,6 +60,8 @@ def selection(params: t.Mapping[str, t.Any]) -> str | None:
     option = next((name for name in ONE_VPS if params[name] is not None), None)
     if option and not params[option].strip():
         raise HostUpError(f"{option} is empty: expected what names one VPS, such as an ID like vps_01hxa3b4c5d6.")
+    if option == "vps_id":
+        check_id(option, params[option])
     if option == "vps_ip" and not _address(params["vps_ip"]):
         raise HostUpError(f"vps_ip: {params['vps_ip']!r} is not an IP address.")
     return option
@@ -127,7 +138,7 @@ def read_vpses(client: Client, params: t.Mapping[str, t.Any]) -> list[dict[str, 
     try:
         return [vps_item(path, unwrapped(client.get(path).body))]
     except HostUpError as error:
-        if error.problem.code == "vps_not_found":
+        if error.problem.code in ("vps_not_found", "not_found"):
             return []
         raise
 

@@ -58,7 +58,9 @@ options:
       - Where to download the ISO from when the library does not have it. Used by V(present) and V(mounted).
       - The API downloads it, so it must be reachable for HostUp. It must not redirect (see O(resolve_redirects)),
         and the file must not be larger than 20 GB.
-      - Credentials and a query in it are passed on and masked in everything that is shown.
+      - Credentials and a query in it are passed on. They are masked in everything that is shown, the query where it may
+        hold a secret, which is a value of eight characters or more, or one whose name speaks of a key, a token or the
+        like.
     type: str
   decompress:
     description:
@@ -70,7 +72,8 @@ options:
     description:
       - Follow the redirects of O(url) from where the task runs, and have the API download from where they end.
         Most mirrors redirect, and the API does not follow.
-      - The API key takes no part in it. Only done when there is something to download.
+      - The API key takes no part in it. Only done when there is something to download, and once a task.
+      - A redirect from https to http is an error, unless O(url) itself is http.
     type: bool
     default: false
   device:
@@ -106,7 +109,7 @@ options:
   wait_timeout:
     description:
       - Seconds that the whole task may take. A job that is not finished by then goes on at HostUp,
-        and the next task that wants the same file takes it up.
+        and the next task that wants the same file from the same URL takes it up. The query of the URL may be another.
     type: int
     default: 3600
 seealso:
@@ -117,8 +120,7 @@ notes:
   - Of all tasks of a user that want the same file with the same API key, one downloads it, and the others wait for it.
     Only the one that ordered the download has V(download) in RV(actions), as only the one that deleted the ISO has
     V(delete); in check mode each of them has.
-  - While a download runs, progress lines are shown. To see them live where the output is not a terminal, set
-    E(PYTHONUNBUFFERED=1). There are none when it runs as a module.
+  - While a download runs, progress lines are written to the standard error. There are none when it runs as a module.
 """
 
 EXAMPLES = r"""

@@ -71,8 +71,8 @@ notes:
     decided. With V(state=restarted), one that was starting is then restarted.
   - An action that got no answer is settled by reading the power state again. Whether a V(reset) has happened does not
     show there, nor does a V(restart) always. Then the task fails and does not send it again.
-  - A shutdown or restart that takes longer than half a minute shows progress lines. To see them live where the output
-    is not a terminal, set E(PYTHONUNBUFFERED=1). There are none when it runs as a module.
+  - While a shutdown or restart takes longer than half a minute, progress lines are written to the standard error.
+    There are none when it runs as a module.
 """
 
 EXAMPLES = r"""

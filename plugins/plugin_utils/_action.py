@@ -23,6 +23,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._client import (
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import Task, secrets_of
+from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
 if REQUESTS_IMPORT_ERROR is None:
     with contextlib.suppress(HostUpError):  # a wrong CA bundle is told by the task that needs it
@@ -54,7 +55,7 @@ class HostUpActionBase(ActionBase):
         # an empty option leaves the environment variable its say
         args = {
             name: value
-            for name, value in self._task.args.items()
+            for name, value in plain(self._task.args).items()
             if not (name in _options.CONNECTION and value in (None, ""))
         }
         is_local = self._connection.transport == "local"
@@ -69,8 +70,9 @@ class HostUpActionBase(ActionBase):
             checked = self._validator.validate(args)
             params = checked.validated_parameters
             secrets = secrets_of(params) | checked._no_log_values
-            if checked.error_messages:
-                result.update(failed=True, msg=remove_values(_explain(checked.error_messages), secrets))
+            wrong = [*checked.error_messages, *_options.null_options(args)]
+            if wrong:
+                result.update(failed=True, msg=remove_values(_explain(wrong), secrets))
             elif self._task.async_val or (is_delegated and not is_local):
                 return self._run_module({**args, **_resolved_connection(params)}, task_vars)
             else:
@@ -105,12 +107,12 @@ class HostUpActionBase(ActionBase):
         )
 
     def _say(self, task_vars: dict[str, t.Any], secrets: set[str]) -> t.Callable[[str], None]:
-        """Prints a line that tells how the task goes. Silent under no_log."""
+        """Prints a line that tells how the task goes, where it is in no callback's way. Silent under no_log."""
         host = task_vars.get("inventory_hostname", "localhost")
 
         def say(line: str) -> None:
             if not self._task.no_log:
-                display.display(remove_values(f"{host}: {line}", secrets))
+                display.display(remove_values(f"{host}: {line}", secrets), stderr=True)
 
         return say
 

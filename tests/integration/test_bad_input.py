@@ -26,13 +26,16 @@ class Bad:
 
 # A VPS that is asked for after each task, so that the record shows which requests were whose.
 MARK = "vps_after-"
+NULL = object()  # given, and nothing in it; None is not given
 URL = "http://192.0.2.80/images/ubuntu.iso"
 BAD = [
     Bad("wrong-key", {"api_key": "wrong"}, ("HTTP 401", "Check api_key"), 1, {"status": 401, "code": "unauthorized"}),
     Bad("broken-key", {"api_key": "broken\nkey"}, ("api_key holds", "stray line end")),
     Bad("unknown-vps", {"vps_id": "vps_nowhere"}, ("HTTP 404", "use vps_name or vps_ip"), 1, {"code": "vps_not_found"}),
     Bad("foreign-vps", {"vps_id": "{{ foreign }}"}, ("HTTP 403", "read:vm"), 1, {"status": 403}),
-    Bad("path-as-vps", {"vps_id": "../../jobs"}, ("HTTP 404",), 1),
+    Bad("path-as-vps", {"vps_id": "../../jobs"}, ("vps_id: '../../jobs' cannot be an ID", "vps_01h")),
+    Bad("dots-as-vps", {"vps_id": None, "vps_ids": ["vps_1", ".."]}, ("vps_ids[1]: '..' cannot be an ID",)),
+    Bad("dots-as-iso", {"name": None, "iso_id": ".", "state": "absent"}, ("iso_id: '.' cannot be an ID",)),
     Bad("empty-vps", {"vps_id": ""}, ("vps_id is empty", "vps_01h")),
     Bad("unknown-name", {"vps_id": None, "vps_name": "web-99"}, ("vps_name", "no VPS with the name 'web-99'"), 1),
     Bad("unknown-ip", {"vps_id": None, "vps_ip": "192.0.2.99"}, ("vps_ip", "no VPS with the primary address"), 1),
@@ -45,6 +48,15 @@ BAD = [
     Bad("name-and-id", {"iso_id": "iso_1"}, ("mutually exclusive", "name|iso_id")),
     Bad("empty-id", {"name": None, "iso_id": "", "state": "unmounted"}, ("iso_id is empty", "leave it out")),
     Bad("empty-name", {"name": "", "state": "unmounted"}, ("cannot be a file name",)),
+    Bad("null-name", {"name": NULL, "state": "unmounted"}, ("name is null", "leave it out")),
+    Bad("null-alias", {"name": None, "filename": NULL, "state": "unmounted"}, ("filename is null",)),
+    Bad("null-id", {"name": None, "iso_id": NULL, "state": "unmounted"}, ("iso_id is null",)),
+    Bad("null-url", {"url": NULL}, ("url is null",)),
+    Bad("null-device", {"name": None, "device": NULL, "state": "unmounted"}, ("device is null",)),
+    Bad("null-vps", {"vps_id": NULL}, ("vps_id is null",)),
+    Bad("null-vps-ids", {"vps_id": None, "vps_ids": NULL}, ("vps_ids is null",)),
+    Bad("null-among-them", {"vps_id": None, "vps_ids": ["vps_1", NULL]}, ("vps_ids[1] is null",)),
+    Bad("null-by-a-variable", {"name": "{{ nothing }}", "state": "unmounted"}, ("name is null",)),
     Bad("empty-vps-name", {"vps_id": None, "vps_name": ""}, ("vps_name is empty",)),
     Bad("url-and-id", {"name": None, "iso_id": "iso_1", "url": URL}, ("mutually exclusive", "url|iso_id")),
     Bad(
@@ -86,36 +98,44 @@ BAD = [
 REPRESENTATIVE = ("wrong-key", "two-vps", "unknown-iso", "nobody-there")
 
 
+def nulled(value: Any) -> Any:
+    """An option as a playbook has it."""
+    if isinstance(value, list):
+        return [nulled(one) for one in value]
+    return None if value is NULL else value
+
+
 @pytest.fixture
-def variables(lab: Lab) -> dict[str, str]:
+def variables(lab: Lab) -> dict[str, str | None]:
     """What some of the options are made of."""
     lab.world.add_iso(lab.owner, "ubuntu.iso")
     return {
         "foreign": lab.world.add_vps(lab.world.add_owner("bob"), "db-01").id,
         "reader": lab.world.add_key(lab.owner, scopes={"read:vm"}),
         "writer": lab.world.add_key(lab.owner, scopes={"write:vm", "write:storage"}),
+        "nothing": None,
     }
 
 
 def given(lab: Lab, bad: Bad) -> dict[str, Any]:
     """All options of a task."""
     options = {"vps_id": lab.vps.id, "name": "ubuntu.iso", **bad.options}
-    return {name: value for name, value in options.items() if value is not None}
+    return {name: nulled(value) for name, value in options.items() if value is not None}
 
 
 def complaint(bad: Bad, result: dict[str, Any], sent: list[Call]) -> str | None:
     """What is wrong with the end of a task."""
-    missing = [words for words in bad.says if words not in result["msg"]]
+    missing = [words for words in bad.says if words not in result.get("msg", "")]
     differs = {key: result.get("error", {}).get(key) for key, value in bad.error.items()} != bad.error
     refused_writes = [call for call in sent if call.method != "GET" and call.status < 400]
     if not result["failed"] or missing or differs or len(sent) != bad.requests or refused_writes:
-        return f"{missing} {result['msg']} {[(call.method, call.path) for call in sent]}"
+        return f"{missing} {result.get('msg')} {[(call.method, call.path) for call in sent]}"
     return None
 
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_module(lab: Lab, variables: dict[str, str], bad: Bad) -> None:
+def test_module(lab: Lab, variables: dict[str, str | None], bad: Bad) -> None:
     options = {"api_key": lab.key, "api_base": lab.emulator.url, **given(lab, bad)}
     for name, value in variables.items():
         options = {key: value if text == f"{{{{ {name} }}}}" else text for key, text in options.items()}
@@ -123,7 +143,7 @@ def test_module(lab: Lab, variables: dict[str, str], bad: Bad) -> None:
     assert lab.owner.library.keys() and lab.vps.drives["ide2"].free
 
 
-def play_all(lab: Lab, variables: dict[str, str], shell: str, cases: list[Bad]) -> None:
+def play_all(lab: Lab, variables: dict[str, str | None], shell: str, cases: list[Bad]) -> None:
     """Have Ansible do them one after the other, and look at the end of each."""
     tasks = []
     for bad in cases:
@@ -143,12 +163,12 @@ def play_all(lab: Lab, variables: dict[str, str], shell: str, cases: list[Bad]) 
 
 
 @pytest.mark.smoke
-def test_playbook(lab: Lab, variables: dict[str, str]) -> None:
+def test_playbook(lab: Lab, variables: dict[str, str | None]) -> None:
     play_all(lab, variables, "controller", BAD)
 
 
 @pytest.mark.parametrize("shell", ["async", "delegated"])
-def test_some_in_every_shell(lab: Lab, variables: dict[str, str], shell: str) -> None:
+def test_some_in_every_shell(lab: Lab, variables: dict[str, str | None], shell: str) -> None:
     cases = [bad for bad in BAD if bad.name in REPRESENTATIVE]
     assert len(cases) == len(REPRESENTATIVE)
     play_all(lab, variables, shell, cases)
@@ -156,7 +176,7 @@ def test_some_in_every_shell(lab: Lab, variables: dict[str, str], shell: str) ->
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("shell", ["async", "delegated"])
-def test_all_in_every_shell(lab: Lab, variables: dict[str, str], shell: str) -> None:
+def test_all_in_every_shell(lab: Lab, variables: dict[str, str | None], shell: str) -> None:
     play_all(lab, variables, shell, BAD)
 
 

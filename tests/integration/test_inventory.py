@@ -261,6 +261,13 @@ def test_the_key_in_the_file(lab: Lab, api_key: str, args: list[str]) -> None:
     assert shown.hosts.keys() == {"web-01"}
 
 
+def test_a_vaulted_key(lab: Lab) -> None:
+    vault = ["--vault-password-file", "password"]
+    shown = show(lab, "--list", *vault, env={"HOSTUP_API_KEY": None}, api_key=lab.vaulted(KEY), **CACHE)
+    assert (list(shown.hosts), shown.errors) == (["web-01"], "")
+    assert KEY not in shown.output
+
+
 def test_an_empty_option_leaves_the_environment_its_say(lab: Lab) -> None:
     assert show(lab, api_key="", api_base="{{ '' }}").hosts.keys() == {"web-01"}
 
@@ -290,6 +297,13 @@ def test_what_goes_wrong_is_told(lab: Lab, env: dict[str, str | None], config: d
     fatal = show(lab, env={**env, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1"}, **config)
     assert fatal.code != 0
     assert says in fatal.errors
+
+
+def test_words_of_the_api_are_made_visible(lab: Lab) -> None:
+    lab.faults.add("problem", status=403, detail="no\x1b[2J\x9bway", times=1)
+    assert r"no\x1b[2J\x9bway" in show(lab).errors
+    lab.world.add_vps(lab.owner, "red\x1b[31m\x9b")
+    assert r"('red\x1b[31m\x9b')" in show(lab).errors
 
 
 def test_missing_requests_is_told(lab: Lab) -> None:
@@ -351,15 +365,30 @@ def test_cache(lab: Lab) -> None:
     furnish(lab)
     fresh = show(lab, **CACHE)
     assert len(lab.calls) == 1
-    nobody = {"HOSTUP_API_BASE": "http://127.0.0.1:1", "HOSTUP_API_KEY": None}
-    cached = show(lab, env=nobody, **CACHE)
+    cached = show(lab, **CACHE)
     assert (cached.whole, cached.errors) == (fresh.whole, "")
     lab.world.add_vps(lab.owner, "web-02")
     assert "web-02" not in show(lab, **CACHE).hosts
     assert len(lab.calls) == 1
     flush(lab, CACHE)
-    assert "web-02" in show(lab, env=nobody, **CACHE).hosts
+    assert "web-02" in show(lab, **CACHE).hosts
     assert len(lab.calls) == 2
+
+
+def test_a_cache_is_for_one_key(lab: Lab) -> None:
+    """And for one origin. Whoever uses the same file with another sees what that may see."""
+    bob = lab.world.add_owner("bob")
+    lab.world.add_vps(bob, "db-01")
+    theirs = lab.world.add_key(bob)
+    for _time in range(2):  # the second time from the cache
+        assert list(show(lab, **CACHE).hosts) == ["web-01"]
+        assert list(show(lab, env={"HOSTUP_API_KEY": theirs}, **CACHE).hosts) == ["db-01"]
+    assert len(lab.calls) == 2
+    elsewhere = show(lab, env={"HOSTUP_API_BASE": "http://127.0.0.1:1", "HOSTUP_API_RETRIES": "0"}, **CACHE)
+    assert (elsewhere.hosts, "got no answer" in elsewhere.errors) == ({}, True)
+    nobody = show(lab, env={"HOSTUP_API_KEY": None}, **CACHE)
+    assert (nobody.hosts, "api_key is required" in nobody.errors) == ({}, True)
+    assert not [path for path in (lab.folder / "kept").iterdir() if KEY in path.name]
 
 
 def test_a_cache_that_is_too_old(lab: Lab) -> None:

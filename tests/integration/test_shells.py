@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 
@@ -87,6 +88,25 @@ def test_module_defaults_reach_the_group(lab: Lab) -> None:
         play={"module_defaults": {"group/hostup.cloud.hostup": {"api_key": lab.key}}},
     )
     assert run.code == 0
+
+
+@EVERY_SHELL
+def test_vaulted_options(lab: Lab, shell: str) -> None:
+    """They are decrypted wherever the task runs, and shown nowhere."""
+    lab.world.add_iso(lab.owner, "ubuntu.iso")
+    vps_id, name, key = (lab.vaulted(text) for text in (lab.vps.id, "ubuntu.iso", KEY))
+    inline = iso_task(shell, api_key=key, vps_ids=[vps_id], name=name, state="mounted", device=lab.vaulted("ide3"))
+    by_default = {**iso_task(shell, vps_id=lab.vps.id, name=name, state="unmounted"), "name": "by default"}
+    run = lab.play(
+        [inline, by_default],
+        env={"HOSTUP_API_KEY": None},
+        args=["--vault-password-file", "password", "-vvv"],
+        play={"module_defaults": {"group/hostup.cloud.hostup": {"api_key": key}}},
+    )
+    assert [item.result.get("msg") for item in run.results if item.status != "ok"] == []
+    assert run.of("iso")["results"][0]["device"] == "ide3"
+    assert run.of("by default")["actions"] == ["unmount"]
+    assert KEY not in run.output
 
 
 def test_async_on_the_host_itself_is_refused(lab: Lab) -> None:
@@ -221,6 +241,18 @@ def test_download_shows_its_progress(lab: Lab) -> None:
     assert all(re.fullmatch(r"web-01: ubuntu.iso: \d+ %, \d+ s", line) for line in lines[1:])
     shown = [int(re.findall(r"(\d+) %", line)[0]) for line in lines[1:]]
     assert len(shown) >= 3 and all(later - earlier >= 10 for earlier, later in pairwise(shown))
+
+
+def test_progress_does_not_spoil_the_output(lab: Lab) -> None:
+    """Callbacks that write JSON, and `-o`, have the standard output for themselves."""
+    run = lab.play(
+        [iso_task(vps_id=lab.vps.id, url=lab.url)],
+        env={"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline"},
+        apart=True,
+    )
+    host, result = run.output.split(" | CHANGED => ")
+    assert (host, json.loads(result)["actions"]) == ("web-01", ["download"])
+    assert run.errors and "web-01: ubuntu.iso: queued, 0 s" in run.errors.splitlines()
 
 
 @pytest.mark.parametrize(("shell", "keywords"), [("controller", {"no_log": True}), ("async", {}), ("delegated", {})])

@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,10 +72,11 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of `ansible-playbook`."""
+    """One run of `ansible-playbook`. The standard error is part of the output, unless it was wanted apart."""
 
     code: int
     output: str
+    errors: str | None
     results: list[TaskResult]
 
     def of(self, task: str, host: str | None = None) -> dict[str, Any]:
@@ -86,9 +88,10 @@ class Run:
 class Playing:
     """An `ansible-playbook` that runs."""
 
-    def __init__(self, process: forked.Process, output: Path, record: Path) -> None:
+    def __init__(self, process: forked.Process, output: Path, errors: Path | None, record: Path) -> None:
         self._process = process
         self._output = output
+        self._errors = errors
         self._record = record
         self._has_ended = False
 
@@ -97,7 +100,8 @@ class Playing:
         code = self._process.wait(seconds)
         self._has_ended = True
         lines = self._record.read_text().splitlines()
-        return Run(code, self._output.read_text(), [TaskResult(**json.loads(line)) for line in lines])
+        results = [TaskResult(**json.loads(line)) for line in lines]
+        return Run(code, self._output.read_text(), self._errors.read_text() if self._errors else None, results)
 
     def stop(self) -> None:
         """Clear up, where a test has not come to the end of it."""
@@ -121,6 +125,15 @@ class Playing:
         for pid in doomed:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+class Vaulted(str):
+    """An encrypted text, which YAML marks as such."""
+
+    __slots__ = ()
+
+
+yaml.SafeDumper.add_representer(Vaulted, lambda dumper, text: dumper.represent_scalar("!vault", text, style="|"))
 
 
 class Lab:
@@ -170,10 +183,11 @@ class Lab:
         env: Mapping[str, str | None] | None = None,
         args: Sequence[str] = (),
         play: Mapping[str, Any] | None = None,
+        apart: bool = False,
     ) -> Playing:
         """Begin to run tasks, or a playbook of the collection, on hosts, which cannot be reached unless they say how.
 
-        `None` takes a variable out of the environment.
+        `None` takes a variable out of the environment. ``apart``: the standard error does not go into the output.
         """
         number = len(list(self.folder.glob("*.jsonl")))
         playbook, record = tasks if isinstance(tasks, str) else f"{number}.yml", self.folder / f"{number}.jsonl"
@@ -189,14 +203,17 @@ class Lab:
             "apart": {"hosts": {"localhost": local, "jump-host": {"ansible_connection": "elsewhere"}}},
         }
         (self.folder / f"{number}.json").write_text(json.dumps(inventory))
-        output = self.folder.parent / f"{number}.out"  # not in the folder, which is searched for secrets
+        # not in the folder, which is searched for secrets
+        output = self.folder.parent / f"{number}.out"
+        errors = self.folder.parent / f"{number}.err" if apart else None
         process = forked.start(
             ["ansible-playbook", "-i", f"{number}.json", *args, playbook],
             folder=self.folder,
             env={**self.environment(env), "RECORD_FILE": str(record)},
             output=output,
+            errors=errors,
         )
-        self.playing.append(Playing(process, output, record))
+        self.playing.append(Playing(process, output, errors, record))
         return self.playing[-1]
 
     def play(self, tasks: Sequence[Mapping[str, Any]] | str, **more: Any) -> Run:
@@ -219,6 +236,14 @@ class Lab:
     def in_task(self, seconds: float, shell: str = "controller") -> int:
         """So many real seconds, as a task in this shell counts them."""
         return round(seconds * (self.clock.speed if self.clock and shell == "controller" else 1))
+
+    def vaulted(self, text: str) -> Vaulted:
+        """A text for a playbook, encrypted with the password in the file `password`."""
+        (self.folder / "password").write_text("correct horse\n")
+        program = str(Path(sys.executable).with_name("ansible-vault"))
+        command = [program, "encrypt", "--vault-password-file", "password", "--output", "-"]
+        done = subprocess.run(command, cwd=self.folder, input=text, check=True, capture_output=True, text=True)
+        return Vaulted(done.stdout)
 
     def iso(self, shell: str = "controller", /, **options: Any) -> dict[str, Any]:
         """Run `hostup_vps_iso` once, on this VPS unless another is selected, and return its result."""

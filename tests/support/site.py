@@ -118,7 +118,7 @@ class Web:
 
 
 @contextmanager
-def serve_web() -> Iterator[Web]:
+def serve_web(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
     """Run a web server on a free port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -141,7 +141,9 @@ def serve_web() -> Iterator[Web]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        web = Web(f"http://127.0.0.1:{server.server_port}")
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        web = Web(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}")
         threading.Thread(target=server.serve_forever, args=(0.002,), daemon=True).start()
         yield web
         server.shutdown()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import ssl
 from contextlib import ExitStack
@@ -15,10 +16,15 @@ import trustme
 from ansible.module_utils.ansible_release import __version__ as ansible_version
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _client
-from ansible_collections.hostup.cloud.plugins.module_utils._client import Connection, parse_origin, retry_after
+from ansible_collections.hostup.cloud.plugins.module_utils._client import (
+    Connection,
+    parse_origin,
+    resolve_redirects,
+    retry_after,
+)
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSION
-from support.site import Site
+from support.site import Site, serve_web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -442,6 +448,20 @@ def test_other_pages_are_told_as_before(site: Site, status: int) -> None:
 # --- what is sent
 
 
+@pytest.mark.parametrize("path", ["/api/v2/vps/..", "/api/v2/vps/x/iso/%2E%2e", "/./x", "/a%2F..%2Fb"])
+def test_a_path_with_dot_segments_is_not_sent(site: Site, path: str) -> None:
+    """Libraries and servers resolve them, and so they lead elsewhere, whoever has made up the ID."""
+    for send_it in (site.client().get, site.client().delete):
+        with pytest.raises(HostUpError, match="was not sent") as caught:
+            send_it(path)
+        assert not caught.value.outcome_unknown
+    assert site.calls == []
+
+
+def test_dots_in_a_query_are_no_segments(site: Site) -> None:
+    assert site.client().get(f"{site.iso_path}?x=/../y").status == 200
+
+
 def test_netrc_does_not_replace_the_key(site: Site, web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login ann password sesame\ndefault login bob password sesame\n")
@@ -473,6 +493,52 @@ def test_a_proxy_never_sees_a_key_in_clear(site: Site, web: Web, monkeypatch: py
         monkeypatch.delenv(name, raising=False)
     assert send(site, READ) == 200
     assert web.asked == []
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in the environment that this machine may have set."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    "login",
+    ["ann:ses/ame", "ann:ses#ame", "ann:12#ame", "ann:12/ame", "ann:ses?ame", "ann:ses[ame", "ann:ses\N{EURO SIGN}ame"],
+)
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_proxy_that_cannot_be_is_not_quoted(
+    site: Site, monkeypatch: pytest.MonkeyPatch, login: str, scheme: str
+) -> None:
+    """A password with a character that should have been percent-encoded must not show, not in part."""
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}{login}@127.0.0.1:9")
+    for attempt in (
+        lambda: site.client(api_base="https://127.0.0.1:9", api_retries=0).get("/x"),
+        lambda: resolve_redirects("https://127.0.0.1:9/a.iso", 5),
+    ):
+        with pytest.raises(HostUpError, match=r"HTTPS_PROXY .* percent-encoded") as caught:
+            attempt()
+        assert not [part for part in ("ses", "ame", "12#", "\\u20ac") if part in caught.value.msg]
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_that_shows_its_password(site: Site, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(request: Any) -> tuple[int, dict[str, str], bytes]:
+        request.responses = {407: ("ann:ses%2Fame, alias ses/ame, is no good", "")}
+        return 407, {}, b""
+
+    web.pages["127.0.0.1:9"] = refuse
+    monkeypatch.setenv("HTTPS_PROXY", web.url.replace("//", "//ann:ses%2Fame@"))
+    for attempt in (
+        lambda: site.client(api_base="https://127.0.0.1:9", api_retries=0).get("/x"),
+        lambda: resolve_redirects("https://127.0.0.1:9/a.iso", 5),
+    ):
+        with pytest.raises(HostUpError, match="is no good") as caught:
+            attempt()
+        assert "ses" not in caught.value.msg
+    assert base64.b64decode(web.asked[0][2]["Proxy-Authorization"].partition(" ")[2]) == b"ann:ses/ame"
 
 
 # --- TLS
@@ -533,6 +599,70 @@ def test_tls_authority_of_the_environment(
     refused(tls_site, READ)
     monkeypatch.setenv(variable, ca_path)
     assert send(tls_site, READ) == 200
+
+
+@pytest.fixture
+def tls_web(authority: trustme.CA, ca_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """A mirror behind TLS, whose authority the environment names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_path)
+    with serve_web(context) as web:
+        yield web
+
+
+def test_a_redirect_from_https_to_http_is_refused(tls_web: Web, web: Web) -> None:
+    end = web.add("/b.iso?sig=s3cr3t-t0ken")
+    start = tls_web.add("/a.iso", 302, Location=end)
+    with pytest.raises(HostUpError, match="from https to http") as caught:
+        resolve_redirects(start, 5)
+    assert web.asked == [] and "s3cr3t" not in caught.value.msg
+    assert resolve_redirects(web.add("/c.iso", 302, Location=start), 5) == end, "whoever gives http takes the risk"
+
+
+# --- proxies
+
+
+def ask_the_system(*_args: object) -> None:
+    pytest.fail("in a forked process of macOS, this crashes")
+
+
+@pytest.fixture
+def dead_proxy(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - comes first
+    """A proxy for everything, which nobody can reach, where the operating system must not be asked for others."""
+    for module in ("urllib.request", "requests.compat", "requests.utils"):
+        for name in ("getproxies", "proxy_bypass"):
+            monkeypatch.setattr(f"{module}.{name}", ask_the_system)
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("dead_proxy")
+def test_the_proxy_of_the_environment(tls_site: Site, tls_web: Web, web: Web, ca_path: str) -> None:
+    assert "refused" in refused(tls_site, READ, ca_path=ca_path, api_retries=0).msg
+    for mirror in (tls_web, web):
+        with pytest.raises(HostUpError, match="cannot be reached from here"):
+            resolve_redirects(mirror.add("/a.iso"), 5)
+    assert tls_site.calls == [] and tls_web.asked == web.asked == []
+
+
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize(
+    "no_proxy", ["127.0.0.1", "x, 127.0.0.1", ".0.0.1", "*", "127.0.0.0/8", "x/8,::1/64, 127.0.0.1/32", "HOST:PORT"]
+)
+def test_no_proxy(tls_site: Site, tls_web: Web, ca_path: str, monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+    ports = [url.rpartition(":")[2] for url in (tls_site.emulator.url, tls_web.url)]
+    names = [no_proxy.replace("HOST:PORT", f"127.0.0.1:{port}") for port in ports]
+    monkeypatch.setenv("NO_PROXY", "*" if no_proxy == "*" else ",".join(names))
+    assert send(tls_site, READ, ca_path=ca_path) == 200
+    url = tls_web.add("/a.iso")
+    assert resolve_redirects(url, 5) == url
+
+
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize("no_proxy", ["", "example.com", "27.0.0.1", "127.0.0.1:1", "10.0.0.0/8", "127.0.0.1/x"])
+def test_no_proxy_for_others(tls_site: Site, ca_path: str, monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert "refused" in refused(tls_site, READ, ca_path=ca_path, api_retries=0).msg
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"])

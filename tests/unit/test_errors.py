@@ -13,6 +13,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
     Problem,
     describe,
     parse_problem,
+    visible,
 )
 
 FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path", "extra"}
@@ -128,3 +129,24 @@ def test_as_result() -> None:
     late.so_far = {"actions": ["mount"], "msg": "overwritten"}
     assert late.as_result()["timed_out"] is True
     assert (late.as_result()["actions"], late.as_result()["msg"]) == (["mount"], "Late.")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, with å and \N{SNOWMAN}", "plain, with å and \N{SNOWMAN}"),
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("one\ntwo\r\n\tthree", r"one\ntwo\r\n\tthree"),
+        ("\x00\x07\x08\x7f\x80\x9b\x9f", r"\x00\x07\x08\x7f\x80\x9b\x9f"),
+        ("a\u2028b\u202ec\u2066d", r"a\u2028b\u202ec\u2066d"),
+        (r"\x1b and \n as they are written", r"\x1b and \n as they are written"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_made_visible(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def test_a_message_is_made_visible_with_all_that_was_added_to_it() -> None:
+    error = HostUpError("one\x1b")
+    error.msg = f"Could not. {error.msg}\x9b"
+    assert error.as_result()["msg"] == r"Could not. one\x1b\x9b"

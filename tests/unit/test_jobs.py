@@ -174,6 +174,7 @@ def test_a_first_answer_may_name_no_job(fields: dict[str, Any]) -> None:
         (f"{ORIGIN}:8443/api/jobs/job_9", "/api/jobs/job_1"),
         (f"{ORIGIN}@evil.example/api/jobs/job_9", "/api/jobs/job_1"),
         (f"{ORIGIN}.evil.example/api/jobs/job_9", "/api/jobs/job_1"),
+        (f"//{ORIGIN.partition('//')[2]}/api/jobs/job_9", "/api/jobs/job_9"),
         ("javascript:alert(1)", "/api/jobs/job_1"),
         ("http://[broken", "/api/jobs/job_1"),
         (None, "/api/jobs/job_1"),
@@ -298,6 +299,27 @@ def test_failed(site: Site) -> None:
 def test_forgotten(site: Site) -> None:
     site.switches.job.forgotten = True
     assert wait(site, started(site, 5)).status == "forgotten"
+
+
+@pytest.mark.parametrize(
+    ("job_id", "poll_url"),
+    [
+        ("..", None),
+        (".", None),
+        ("../vps", None),
+        ("job_1", "/api/jobs/../v2/vps"),
+        ("job_1", "/api/jobs/%2e%2E/v2/vps"),
+        ("job_1", "/api/jobs/..%2fv2%2fvps"),
+        ("job_1", "api/./jobs"),
+        ("job_1", "ORIGIN/api/jobs/.."),
+    ],
+)
+def test_dot_segments_are_not_polled(site: Site, job_id: str, poll_url: str | None) -> None:
+    job = Job(job_id, "queued", poll_url=poll_url and poll_url.replace("ORIGIN", site.emulator.url))
+    with pytest.raises(HostUpError, match=r"was not sent: .* segment \. or \.\.") as caught:
+        wait(site, job)
+    assert "goes on at HostUp" in caught.value.msg
+    assert site.calls == []
 
 
 @pytest.mark.parametrize("answer", [{"neither": "this nor that"}, {"status": "who knows"}])

@@ -380,6 +380,13 @@ def test_a_job_of_another_source_is_not_taken_up(site: Site) -> None:
     assert orders(site) == 1 and polls(site) == 0
 
 
+def test_a_url_that_is_signed_anew_is_the_same_source(site: Site) -> None:
+    job = timed_out(site, url=f"{URL}?expires=1&sig=one")
+    progress = Run(site, url=f"{URL}?expires=2&sig=another", wait=False).go()
+    assert progress.job is not None and progress.job.id == job.id
+    assert orders(site) == 0
+
+
 def test_another_compression_is_another_source(site: Site) -> None:
     timed_out(site)
     run = Run(site, wait=False)
@@ -586,11 +593,11 @@ def test_a_note_leads_to_no_other_origin(site: Site, web: Web) -> None:
     assert web.asked == [] and polls(site) == 1
 
 
-def test_a_note_that_names_somebody_elses_job(site: Site) -> None:
+def test_a_note_that_leads_elsewhere(site: Site) -> None:
     timed_out(site)
     put_note(site, {**asdict(noted(site)), "job_id": "../../v2/vps", "poll_url": None})
     Run(site, wait=False).go()
-    assert [call.path for call in site.calls.matching("GET", "/api/jobs/")] == ["/api/jobs/..%2F..%2Fv2%2Fvps"]
+    assert {call.path for call in site.calls} == {site.iso_path, f"{site.iso_path}/actions/from-url"}
     assert orders(site) == 1
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _shared
-from ansible_collections.hostup.cloud.plugins.module_utils._shared import Shared, name_of
+from ansible_collections.hostup.cloud.plugins.module_utils._shared import MEMORY, Shared, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -571,3 +571,91 @@ def test_a_child_process_does_not_inherit_a_lock(shared: Shared) -> None:
         child.kill()
     assert again
     again()
+
+
+# --- what nobody can need any more
+
+
+def put_old(cache: Path, kind: str, *parts: str, age: float = MEMORY + 1, suffix: str = "", content: str = "") -> Path:
+    """Put a file there that nobody has written to for a while."""
+    path = cache / f"{name_of(kind, *parts)}{suffix}"
+    path.write_text(content)
+    then = path.stat().st_mtime - age
+    os.utime(path, (then, then))
+    return path
+
+
+def test_old_files_go_when_there_is_a_new_one(shared: Shared, cache: Path, warned: list[str]) -> None:
+    shared.change(NOTE, store(1))
+    for number in range(3):
+        put_old(cache, "download", str(number), content='{"version": 1, "note": {}}')
+        put_old(cache, "gate", str(number), content="[torn")
+        put_old(cache, "library", str(number), suffix=".lock")
+    assert shared.change(NOTE, add_one) == 2
+    assert len(list(cache.iterdir())) == 10, "what is there already makes no work"
+    young = put_old(cache, "download", "young", age=MEMORY - 60)
+    let_go = shared.try_to_hold(NOTE)
+    assert let_go
+    assert set(cache.iterdir()) == {cache / NOTE, cache / f"{NOTE}.lock", young}
+    let_go()
+    assert warned == []
+
+
+def test_what_somebody_holds_stays(shared: Shared, cache: Path) -> None:
+    note, lock = put_old(cache, "download", "a"), put_old(cache, "library", "a", suffix=".lock")
+    with note.open("rb") as reader, lock.open("rb") as holder:
+        fcntl.flock(reader, fcntl.LOCK_EX)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        shared.change(NOTE, add_one)
+    assert note.exists() and lock.exists()
+    shared.change(name_of("note", "b"), add_one)
+    assert not note.exists() and not lock.exists()
+
+
+def test_what_is_not_ours_stays(shared: Shared, cache: Path, tmp_path: Path, warned: list[str]) -> None:
+    strangers = [put_old(cache, "download", "newer", content='{"version": 2}'), cache / "README", cache / "download-1"]
+    for path in strangers[1:]:
+        path.write_text("")
+        os.utime(path, (0, 0))
+    put_link(cache / name_of("gate", "a"), tmp_path / "target")
+    os.utime(cache / name_of("gate", "a"), (0, 0), follow_symlinks=False)
+    put_folder(cache / name_of("gate", "b"), tmp_path)
+    os.utime(cache / name_of("gate", "b"), (0, 0))
+    before = set(cache.iterdir())
+    shared.change(NOTE, add_one)
+    assert set(cache.iterdir()) == before | {cache / NOTE}
+    assert (tmp_path / "target").read_bytes() == b"precious" and warned == []
+
+
+def test_there_is_an_end_to_tidying_up(shared: Shared, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_shared, "MOST_LOOKED_AT", 5)
+    for number in range(20):
+        put_old(cache, "download", str(number))
+    shared.change(NOTE, add_one)
+    assert len(list(cache.iterdir())) >= 16
+
+
+@pytest.mark.parametrize("what", ["note", "lock"])
+def test_a_file_that_goes_before_it_is_locked(
+    shared: Shared, cache: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str], what: str
+) -> None:
+    """Between opening and locking somebody may tidy up: to lock what is gone would lock nobody out."""
+    path = cache / (NOTE if what == "note" else f"{NOTE}.lock")
+    path.write_text("")
+    gone: list[int] = []
+
+    def remove_first(descriptor: int, operation: int) -> None:
+        if not gone:
+            gone.append(descriptor)
+            path.unlink()
+        flock(descriptor, operation)
+
+    flock = fcntl.flock
+    monkeypatch.setattr("fcntl.flock", remove_first)
+    if what == "note":
+        assert [shared.change(NOTE, add_one), Shared(warned.append).change(NOTE, add_one)] == [1, 2]
+    else:
+        let_go = shared.try_to_hold(NOTE)
+        assert let_go and Shared(warned.append).try_to_hold(NOTE) is None
+        let_go()
+    assert gone and path.exists() and warned == []

@@ -92,6 +92,21 @@ def test_resolve_redirects_hands_over_the_end(site: Site, web: Web) -> None:
     assert len(web.asked) == asked, "a converged state follows no redirect"
 
 
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("end", [200, 404])
+def test_redirects_are_followed_once_for_many(site: Site, web: Web, check_mode: bool, end: int) -> None:
+    web.add("/mirror/x.iso", end)
+    start = web.add("/a.iso", 302, Location="/mirror/x.iso")
+    site.switches.job.fails = "no space left"
+    vps_ids = [site.vps.id, *(site.world.add_vps(site.owner, f"web-{number}").id for number in range(5))]
+    result = run(site, vps_id=None, vps_ids=vps_ids, url=start, resolve_redirects=True, check_mode=check_mode)
+    assert [one["failed"] for one in result["results"]] == [not check_mode or end == 404] * 6
+    assert [path for method, path, _headers in web.asked if method == "HEAD"] == ["/a.iso", "/mirror/x.iso"]
+    if end == 404:
+        messages = {one["msg"] for one in result["results"]}
+        assert len(messages) == 1 and "answers HTTP 404, so there is nothing to download." in messages.pop()
+
+
 def test_info(site: Site) -> None:
     site.vps.drives["ide2"] = Drive.holding(site.iso.id)
     other = site.world.add_iso(site.owner, "other.iso")
@@ -133,6 +148,7 @@ def test_every_failure_tells_the_same_things(site: Site, task: Task, options: di
     [
         ({"name": "none.iso"}, "no url to download it from"),
         ({"name": "a/b"}, "cannot be a file name"),
+        ({"iso_id": ".."}, "cannot be an ID"),
         ({"name": "ubuntu.iso", "wait_timeout": 0}, "wait_timeout"),
         ({"url": "ftp://example.com/x.iso"}, "not an http or https URL"),
         ({"url": "http://127.0.0.1:9/"}, "no file name"),
@@ -169,6 +185,23 @@ def test_a_timeout(site: Site, web: Web) -> None:
     result = failed(site, url=web.add("/x.iso"), wait_timeout=30)
     assert result["timed_out"] is True
     assert result["actions"] == ["download"] and result["job"]["id"].startswith("job_")
+
+
+# --- what a terminal would obey
+
+
+def test_words_of_the_api_are_made_visible(site: Site, web: Web) -> None:
+    site.fault("problem", status=409, detail="no\x1b[2J room", times=1)
+    result = failed(site, name="ubuntu.iso")
+    assert r"no\x1b[2J room" in result["msg"] and result["error"]["detail"] == "no\x1b[2J room"
+    site.vps.can_upload = Gate(False, "pay\nfirst", "unpaid\x9b")
+    assert r"pay\nfirst (code unpaid\x9b)" in failed(site, url=web.add("/x.iso"))["msg"]
+    site.vps.can_upload = Gate(True)
+    site.switches.job.status_word, site.switches.job.hangs = "spinning\x1b]0;owned\x07", True
+    msg = failed(site, url=web.add("/x.iso"), wait_timeout=60)["msg"]
+    assert r"is still spinning\x1b]0;owned\x07" in msg
+    assert any(r"spinning\x1b]0;owned\x07" in line for line in site.said)
+    assert "\x1b" not in "".join(site.said)
 
 
 # --- secrets
@@ -227,6 +260,12 @@ def test_secrets_of_a_url(site: Site, resolve_redirects: bool) -> None:
     site.switches.job.fails = f"GET {url} with s3cr3t-t0ken-0123 of ann:sesame: refused"
     shown = json.dumps(failed(site, url=url, resolve_redirects=resolve_redirects))
     assert not [secret for secret in URL_SECRETS if secret in shown]
+
+
+def test_a_query_that_is_no_secret_masks_nothing(site: Site, web: Web) -> None:
+    result = run(site, url=web.add("/raw-1.iso?raw=1", body=b"iso"))
+    assert (result["iso"]["name"], result["diff"]["before"]["drives"]) == ("raw-1.iso", ["ide2: empty"])
+    assert "***" not in json.dumps(result) and "VALUE_SPECIFIED" not in json.dumps(result)
 
 
 def test_secrets_of_where_a_redirect_leads(site: Site, web: Web) -> None:

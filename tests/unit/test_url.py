@@ -132,6 +132,42 @@ def test_url_secrets() -> None:
     assert secrets.isdisjoint({"", "1", "a-long-name.iso"})
 
 
+@pytest.mark.parametrize(
+    ("query", "hidden", "shown"),
+    [
+        ("download", [], ["download"]),
+        ("raw=1", [], ["1", "raw=1"]),
+        ("raw=1&lang=sv", [], ["1", "sv"]),
+        ("v=1234567", [], ["1234567"]),
+        ("v=12345678", ["12345678"], []),
+        ("v=1&x=a%2Fb%2Bc+de", ["a%2Fb%2Bc+de", "a/b+c de"], ["1"]),
+        ("sig=abcd&raw=1", ["abcd"], ["1"]),
+        ("X-Amz-Signature=abcd", ["abcd"], []),
+        ("access_token=abcd", ["abcd"], []),
+        ("PASSWORD=abcd", ["abcd"], []),
+        ("my-secret=abcd", ["abcd"], []),
+        ("apikey=abcd", ["abcd"], []),
+        ("auth=abcd", ["abcd"], []),
+        ("credential=abcd", ["abcd"], []),
+        ("auth=1", ["auth=1"], ["1"]),
+        ("token=", [], ["", "token="]),
+        ("0123456789abcdef", ["0123456789abcdef"], []),
+        ("file=a.iso&name=the-name.iso", [], ["the-name.iso"]),
+    ],
+)
+def test_what_of_a_query_can_be_a_secret(query: str, hidden: list[str], shown: list[str]) -> None:
+    secrets = url_secrets(f"https://example.com/a.iso?{query}", "the-name.iso")
+    assert set(hidden) <= secrets and secrets.isdisjoint(shown)
+    assert bool(secrets) is bool(hidden)
+
+
+@pytest.mark.parametrize(("user", "is_masked"), [("ann", False), ("0123456789abcdef", True)])
+def test_a_short_user_name_is_not_masked_inside_words(user: str, is_masked: bool) -> None:
+    secrets = url_secrets(f"https://{user}@example.com/channel.iso", None)
+    assert (user in secrets) is is_masked
+    assert f"//{user}@" in secrets
+
+
 def test_a_broken_url_is_a_secret_whole() -> None:
     assert url_secrets("https://[broken?sig=x", None) == {"https://[broken?sig=x"}
 

@@ -11,6 +11,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._documents import Gat
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._vps import (
     Power,
+    check_vps_ids,
     find_vps,
     list_vpses,
     parse_power,
@@ -35,6 +36,20 @@ def test_an_id_costs_no_request(site: Site) -> None:
 def test_an_empty_id(site: Site, vps_id: str) -> None:
     with pytest.raises(HostUpError, match="vps_id is empty"):
         find(site, vps_id=vps_id)
+
+
+@pytest.mark.parametrize("vps_id", [".", "..", "../jobs", "a/./b", "a\\..", "%2e%2E", "..%2Fjobs"])
+def test_an_id_that_leads_elsewhere(site: Site, vps_id: str) -> None:
+    with pytest.raises(HostUpError, match=r"vps_id: .* cannot be an ID"):
+        find(site, vps_id=vps_id)
+    with pytest.raises(HostUpError, match=r"vps_ids\[1\]: .* cannot be an ID"):
+        check_vps_ids(["vps_1", vps_id])
+    assert site.calls == []
+
+
+def test_an_id_may_hold_dots(site: Site) -> None:
+    assert find(site, vps_id="a..b") == "a..b"
+    assert find(site, vps_id="...") == "..."
 
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:

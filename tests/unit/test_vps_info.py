@@ -80,10 +80,12 @@ def test_somebody_elses(site: Site, switch: str, is_failure: bool) -> None:
     assert ("vps" in result) is not is_failure
 
 
-def test_a_path_that_is_not_there_is_a_failure(site: Site) -> None:
-    """Only what the API says of a VPS is an empty list."""
-    site.fault("problem", status=404, code="not_found")
-    assert run(site, vps_id=site.vps.id)["failed"]
+@pytest.mark.parametrize(("code", "is_failure"), [("vps_not_found", False), ("not_found", False), ("", True)])
+def test_only_what_the_api_says_of_a_vps_is_an_empty_list(site: Site, code: str, is_failure: bool) -> None:
+    """And not a path that is not there."""
+    site.fault("problem", status=404, body={"code": code})
+    result = run(site, vps_id=site.vps.id)
+    assert (result.get("failed", False), result.get("vps")) == (is_failure, None if is_failure else [])
 
 
 @pytest.mark.parametrize(
