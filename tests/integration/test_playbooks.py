@@ -105,6 +105,7 @@ def test_rescue_without_waiting(lab: Lab) -> None:
     assert steps(lab)[2:] == ["stop", "unmount", "start"]
 
 
+@pytest.mark.exhaustive
 def test_rescue_that_does_not_come_about_leaves_nothing_behind(lab: Lab) -> None:
     """Nor does it reset what does not listen: unlike in a reinstallation, the disk is dear."""
     lab.world.add_iso(lab.owner, "rescue.iso")
@@ -120,6 +121,7 @@ def test_rescue_that_does_not_come_about_leaves_nothing_behind(lab: Lab) -> None
     assert lab.vps.mounts() == []
 
 
+@pytest.mark.exhaustive
 def test_rescue_goes_on_with_an_interrupted_way_back(lab: Lab) -> None:
     lab.vps.power_state = "stopped"
     done = run(lab, "rescue", hostup_hosts="fleet", hostup_rescue_state="off", hostup_rescue_wait=1)

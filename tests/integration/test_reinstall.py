@@ -266,6 +266,7 @@ def test_stops_unless_confirmed(lab: Lab, args: tuple[str, ...]) -> None:
         assert re.search(f"-e 'hostup_reinstall_confirm=(.*,)?{name}'", failure(run, name))
 
 
+@pytest.mark.exhaustive
 def test_a_name_that_several_have_confirms_none_of_them(site: Lab) -> None:
     twin = site.world.add_vps(site.owner, "web-01", boot_order=CD_FIRST)
     hosts = {vps.id.replace("_", "-"): {"hostup_vps_id": vps.id} for vps in (site.vps, twin)}
@@ -285,6 +286,7 @@ def test_two_hosts_that_mean_the_same_vps(site: Lab) -> None:
     assert site.calls.writes() == []
 
 
+@pytest.mark.exhaustive
 def test_nothing_to_compare_with(site: Lab) -> None:
     run = reinstall(site)
     assert "hostup_reinstall_proof=any_host_key" in failure(run)
@@ -419,6 +421,7 @@ HOOK = """
 """
 
 
+@pytest.mark.exhaustive
 def test_hook_may_put_the_boot_order_right(site: Lab) -> None:
     hosts, vpses = cases(site, helped={}, not_helped={})
     for vps in vpses.values():
@@ -527,6 +530,7 @@ def test_failures_stop_nobody(site: Lab) -> None:
     assert writes(site, vpses["refused"])[-1] == writes(site, vpses["half"])[-1] == "unmount"
 
 
+@pytest.mark.exhaustive
 def test_serial_goes_host_by_host(site: Lab) -> None:
     hosts, vpses = cases(site, first={}, second={})
     run = reinstall(site, **NO_SSH, hosts=hosts, play={"serial": 1})
