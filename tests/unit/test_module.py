@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,8 @@ def answer(site: Site, module: str, **options: Any) -> dict[str, Any]:
 def test_an_option_that_is_null_is_refused(site: Site, module: str, options: dict[str, Any]) -> None:
     result = answer(site, module, **options)
     [wrong] = [name for name, value in options.items() if value is None or value == ["vps_1", None]]
-    assert result["failed"] is True
-    assert f"{wrong} is null" in result["msg"] or f"{wrong}[1] is null" in result["msg"]
+    assert result["failed"] is True and wrong in result["msg"]
+    assert re.search("is null|NoneType", result["msg"]), "ansible-core up to 2.18 refuses a null in a list by itself"
     assert site.calls == []
 
 
