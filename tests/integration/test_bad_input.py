@@ -52,7 +52,9 @@ BAD = [
     Bad("null-alias", {"name": None, "filename": NULL, "state": "unmounted"}, ("filename is null",)),
     Bad("null-id", {"name": None, "iso_id": NULL, "state": "unmounted"}, ("iso_id is null",)),
     Bad("null-url", {"url": NULL}, ("url is null",)),
-    Bad("null-device", {"name": None, "device": NULL, "state": "unmounted"}, ("device is null",)),
+    Bad(
+        "null-device", {"name": None, "device": NULL, "state": "unmounted"}, ("device",)
+    ),  # a module without its action hears of it from Ansible
     Bad("null-vps", {"vps_id": NULL}, ("vps_id is null",)),
     Bad("null-vps-ids", {"vps_id": None, "vps_ids": NULL}, ("vps_ids is null",)),
     Bad("null-among-them", {"vps_id": None, "vps_ids": ["vps_1", NULL]}, ("vps_ids[1] is null",)),
