@@ -155,8 +155,8 @@ class Checks:
         self.run("ansible-test", "sanity", "--color", "no", "--python", python, *self.files, HOME=str(HOME))
 
     def pytest(self, *arguments: str, marks: str = "not exhaustive") -> None:
-        """Run tests: as many workers as make up for their waiting, each test with a time-out, the slowest named."""
-        workers = ("-n", str(2 * CORES), "--dist", "worksteal")
+        """Run tests: with a worker more than there are cores, for they wait at times, and the slowest named."""
+        workers = ("-n", str(CORES + 1), "--dist", "worksteal")
         self.tool("pytest", "-q", *workers, "--durations=10", "-m", marks, *arguments, cwd=CLONE)
 
     def unit(self) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,8 @@ CHECKS = [
 KEY = "the-key-of-the-contract-tests"
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Emulator]:
+@contextmanager
+def serving() -> Iterator[Emulator]:
     """A world in which downloads hang, so that made-up URLs are never visited."""
     world = World(switches=Switches(job=JobFaults(hangs=True)))
     owner = world.add_owner("ann")
@@ -53,6 +54,18 @@ def served() -> Iterator[Emulator]:
         assert emulator.crashes == []
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Emulator]:
+    with serving() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def served() -> Iterator[Emulator]:
+    with serving() as emulator:
+        yield emulator
+
+
 def send(served: Emulator, case: schemathesis.Case[Any]) -> schemathesis.Response:
     return case.call_and_validate(
         base_url=served.url, headers={"Authorization": f"Bearer {KEY}"}, checks=CHECKS, timeout=10
@@ -62,14 +75,14 @@ def send(served: Emulator, case: schemathesis.Case[Any]) -> schemathesis.Respons
 @pytest.mark.parametrize("existing", [True, False])
 @CONTRACT.parametrize()
 @settings(max_examples=20, deadline=None, database=None)
-def test_made_up_requests(case: schemathesis.Case[Any], served: Emulator, existing: bool) -> None:
+def test_made_up_requests(case: schemathesis.Case[Any], shared: Emulator, existing: bool) -> None:
     if existing and "id" in case.path_parameters:
         case.path_parameters["id"] = "vps_1"
         if "volid" in case.path_parameters:
             case.path_parameters["volid"] = "iso_2"
         if isinstance(case.body, dict) and "isoId" in case.body:
             case.body["isoId"] = "iso_1"
-    send(served, case)
+    send(shared, case)
 
 
 @pytest.mark.parametrize("shape", ["flat", "operation", "legacy"])

@@ -21,6 +21,8 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
+
+# typeshed lacks the second
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from ansible.module_utils.ansible_release import __version__ as ansible_version
@@ -216,7 +218,7 @@ class _Adapter(HTTPAdapter):
     Used without a `requests.Session`, whose cookies, redirects and netrc are not wanted here.
     """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
         super().__init__(pool_maxsize=MOST_CONNECTIONS)
 
@@ -227,7 +229,7 @@ class _Adapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
 
     def send(self, request: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
-        kwargs["verify"] = self._context.verify_mode == ssl.CERT_REQUIRED
+        kwargs["verify"] = self._context is None or self._context.verify_mode == ssl.CERT_REQUIRED
         return super().send(request, *args, **kwargs)
 
     def cert_verify(self, conn: t.Any, _url: t.Any, verify: t.Any, _cert: t.Any) -> None:
@@ -235,11 +237,14 @@ class _Adapter(HTTPAdapter):
 
 
 @functools.cache
-def adapter_with(bundle: str, validate_certs: bool) -> _Adapter:
-    """The connections of this process that trust these CA certificates. Raises HostUpError as `tls_context` does."""
+def adapter_with(bundle: str | None, validate_certs: bool) -> _Adapter:
+    """The connections of this process that trust these CA certificates. Raises HostUpError as `tls_context` does.
+
+    Without a bundle, for plain http: to load one takes longer than most tasks.
+    """
     if not validate_certs:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return _Adapter(tls_context(bundle, validate_certs))
+    return _Adapter(tls_context(bundle, validate_certs) if bundle else None)
 
 
 @dataclass(frozen=True)
@@ -279,7 +284,7 @@ class Client:
         self._timeout = connection.timeout
         self._pace = Pace(self.shared, self.origin, self.api_key, deadline, self.say)
         self._proxies: dict[str, str] = {}  # none for plain http, where a proxy would see the key
-        bundle, validate_certs = requests.utils.DEFAULT_CA_BUNDLE_PATH, True
+        bundle, validate_certs = None, True
         if self.origin.startswith("https:"):
             bundle, validate_certs = ca_bundle(connection.ca_path), connection.validate_certs
             self._proxies = proxies_for(self.origin)

@@ -90,6 +90,7 @@ def test_rescue_and_back(lab: Lab, sshds: Sshds) -> None:
     assert "it was not restarted" in again.output
 
 
+@pytest.mark.exhaustive
 def test_rescue_without_waiting(lab: Lab) -> None:
     lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
     lab.world.add_iso(lab.owner, "rescue.iso")

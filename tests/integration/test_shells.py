@@ -90,7 +90,7 @@ def test_module_defaults_reach_the_group(lab: Lab) -> None:
     assert run.code == 0
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_vaulted_options(lab: Lab, shell: str) -> None:
     """They are decrypted wherever the task runs, and shown nowhere."""
     lab.world.add_iso(lab.owner, "ubuntu.iso")
@@ -130,7 +130,7 @@ def test_async_without_polling_can_be_asked_for_later(lab: Lab) -> None:
     assert lab.play([{**start, "register": "started"}, ask]).of("ask")["actions"] == ["download"]
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_missing_requests_is_told(lab: Lab, shell: str) -> None:
     """A library of that name which cannot be imported stands in for its absence, wherever the task runs."""
     (lab.folder / "without" / "requests").mkdir(parents=True)
@@ -228,12 +228,17 @@ def test_credentials_in_a_url_are_passed_on_and_masked(lab: Lab, shell: str) -> 
 # --- progress ----------------------------------------------------------------------------------------------------
 
 
+def wait_for_a_poll(lab: Lab) -> None:
+    """Wait until the API has been asked for a job once more."""
+    polls = len(lab.calls.matching("GET", "/jobs/"))
+    lab.until(lambda: len(lab.calls.matching("GET", "/jobs/")) > polls)
+
+
 def test_download_shows_its_progress(lab: Lab) -> None:
     lab.emulator.downloads.hold()
     playing = lab.start([iso_task(vps_id=lab.vps.id, url=lab.url)])
     for share in (0.25, 0.5, 0.75, 1.0):
-        polls = len(lab.calls.matching("GET", "/jobs/"))
-        lab.until(lambda polls=polls: len(lab.calls.matching("GET", "/jobs/")) > polls)  # type: ignore[misc]
+        wait_for_a_poll(lab)
         lab.emulator.downloads.hold(share)
     lines = re.findall(r"^web-01: .*", playing.finish().output, re.MULTILINE)
     assert lines[0] == "web-01: ubuntu.iso: queued, 0 s"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The role `reinstall` on real machines: what goes wrong there, and what it makes of it.
 
-They take minutes, and `tests/integration/test_reinstall.py` has the like on machines that only keep books: they are
-exhaustive. The proof that it works for real is in `test_story.py`.
+They take minutes, and `tests/integration/test_reinstall.py` has the like on machines that only keep books: all but the
+proof that it works for real are exhaustive.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from hostup_emulator.model import Vps
 from support.lab import Run
 
 from .stage import FLEET, Stage
+
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
@@ -38,7 +40,6 @@ def report(run: Run, host: str = "web-01") -> Mapping[str, Any]:
     return dict(last)
 
 
-@pytest.mark.exhaustive
 def test_the_new_system_is_proven(stage: Stage, server: Vps) -> None:
     old_key, old = stage.host_key(server), stage.ssh(server, "cat /disk/etc/installation")
     run = stage.reinstall(server)

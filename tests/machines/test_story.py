@@ -43,6 +43,8 @@ def show(title: str, run: Run) -> Run:
     return run
 
 
+@pytest.mark.exhaustive
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("number", range(1, RUNS + 1))
 def test_two_servers(stage: Stage, number: int) -> None:
     pictures = PICTURES / str(number)
