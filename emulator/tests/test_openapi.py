@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,6 @@ CHECKS = [
 KEY = "the-key-of-the-contract-tests"
 
 
-@contextmanager
 def serving() -> Iterator[Emulator]:
     """A world in which downloads hang, so that made-up URLs are never visited."""
     world = World(switches=Switches(job=JobFaults(hangs=True)))
@@ -56,14 +54,12 @@ def serving() -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Emulator]:
-    with serving() as emulator:
-        yield emulator
+    yield from serving()
 
 
 @pytest.fixture
 def served() -> Iterator[Emulator]:
-    with serving() as emulator:
-        yield emulator
+    yield from serving()
 
 
 def send(served: Emulator, case: schemathesis.Case[Any]) -> schemathesis.Response:
