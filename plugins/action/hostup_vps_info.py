@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_INFO
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.info import VPS_INFO
 from ansible_collections.hostup.cloud.plugins.plugin_utils._action import HostUpActionBase
 
 

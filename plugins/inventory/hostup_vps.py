@@ -99,13 +99,13 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection, unexpected_shape
+from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client, Connection, unexpected_shape
+from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import VPS_PATH, list_vpses
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, visible
-from ansible_collections.hostup.cloud.plugins.module_utils._options import CONNECTION
-from ansible_collections.hostup.cloud.plugins.module_utils._shared import name_of
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks import INFO_DEADLINE, secrets_of
-from ansible_collections.hostup.cloud.plugins.module_utils._vps import VPS_PATH, list_vpses
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import name_of
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.options import CONNECTION
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import INFO_DEADLINE
 from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
 ENDINGS = tuple(f"{name}.{ending}" for name in ("hostup_vps", "hostup") for ending in ("yml", "yaml"))
@@ -154,7 +154,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """Fill the inventory, from the cache where it is to be used and valid."""
         super().parse(inventory, loader, path, cache)
         checked = self._validated(self._read_config_data(path))
-        secrets = secrets_of(checked.validated_parameters)
+        secrets = {checked.validated_parameters.get("api_key")} - {None, ""}
         try:
             if checked.error_messages:
                 raise HostUpError("; ".join(checked.error_messages))

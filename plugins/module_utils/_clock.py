@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import time
 
+# sockets go by the real time, also where a test holds the other in its hand
+from time import monotonic as socket_time
+
+__all__ = ["Deadline", "monotonic", "now", "sleep", "socket_time"]
+
 
 def now() -> float:
     """The time of day, since the epoch; what files and other processes understand. It may be set back."""
@@ -34,3 +39,8 @@ class Deadline:
     def left(self) -> float:
         """Seconds left, negative when it has passed."""
         return self._end - monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has passed."""
+        return self.left() <= 0.0

@@ -72,6 +72,11 @@ class HostUpError(Exception):
         self.rate_limit = rate_limit
         self.so_far: dict[str, t.Any] = {}
 
+    def add(self, *, before: str = "", after: str = "") -> HostUpError:
+        """Say more, as sentences before or after what is said already. Returns itself."""
+        self.msg = " ".join(filter(None, (before, self.msg, after)))
+        return self
+
     def as_result(self) -> dict[str, t.Any]:
         """The failed task's result: what is known so far, the message and the fields."""
         result = {**self.so_far, "failed": True, "msg": visible(self.msg), "error": asdict(self.problem)}

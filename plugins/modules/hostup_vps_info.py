@@ -206,8 +206,8 @@ timed_out:
   sample: true
 """
 
-from ansible_collections.hostup.cloud.plugins.module_utils._module import run_as_module
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_INFO
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.info import VPS_INFO
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.module import run_as_module
 
 
 def main() -> None:

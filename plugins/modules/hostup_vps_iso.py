@@ -62,6 +62,16 @@ options:
         hold a secret, which is a value of eight characters or more, or one whose name speaks of a key, a token or the
         like.
     type: str
+  job_id:
+    description:
+      - The ID of a job that downloads the ISO, as RV(job.id) of a task with O(wait=false) has it.
+        Where the ISO is not in the library yet, this job is waited for, and nothing is ordered.
+      - Needed only where the tasks do not share a home folder, as in two AWX jobs; otherwise a task finds the job of
+        the one before by itself.
+      - For V(state=present) and V(state=mounted), with O(name) or O(url). It is an error when the job has failed, and
+        when the API knows neither the job nor the ISO.
+    type: str
+    version_added: 0.2.0
   decompress:
     description:
       - How the API is to decompress the file that it downloads.
@@ -104,6 +114,8 @@ options:
     description:
       - Whether to wait for the job of the last step and to check its outcome.
       - V(false) with V(state=mounted) is an error when the ISO has to be downloaded first.
+      - Where V(false) leaves a job running, RV(diff) tells what it will lead to, as in check mode, and the other return
+        values tell what is so.
     type: bool
     default: true
   wait_timeout:
@@ -194,9 +206,11 @@ EXAMPLES = r"""
         wait: false
       register: download
 
-    - name: Show its job
-      ansible.builtin.debug:
-        var: download.job
+    - name: Wait for it later, perhaps in another playbook that was handed the ID
+      hostup.cloud.hostup_vps_iso:
+        vps_name: web-01
+        name: windows-server.iso
+        job_id: "{{ download.job.id }}"
 """
 
 RETURN = r"""
@@ -291,6 +305,15 @@ actions:
   type: list
   elements: str
   sample: [download, mount]
+actions_unknown:
+  description:
+    - Writes that got no usable answer, and of which no read has shown whether they have happened. The task has failed
+      then. Have a look, for example with M(hostup.cloud.hostup_vps_iso_info), before running it again.
+  returned: for a single VPS
+  type: list
+  elements: str
+  sample: []
+  version_added: 0.2.0
 diff:
   description:
     - The library and the drives before and after. Empty when the state was never read.
@@ -377,8 +400,8 @@ timed_out:
   sample: true
 """
 
-from ansible_collections.hostup.cloud.plugins.module_utils._module import run_as_module
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_ISO
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import VPS_ISO
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.module import run_as_module
 
 
 def main() -> None:

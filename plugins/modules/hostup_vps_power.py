@@ -149,6 +149,15 @@ actions:
   type: list
   elements: str
   sample: [restart]
+actions_unknown:
+  description:
+    - Actions that got no usable answer, and of which no read has shown whether they have happened. The task has failed
+      then. Have a look at the VPS before running it again.
+  returned: for a single VPS
+  type: list
+  elements: str
+  sample: []
+  version_added: 0.2.0
 diff:
   description:
     - The power state before the action and after it. Empty when the state was never read.
@@ -233,8 +242,8 @@ timed_out:
   sample: true
 """
 
-from ansible_collections.hostup.cloud.plugins.module_utils._module import run_as_module
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks import VPS_POWER
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.module import run_as_module
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.power import VPS_POWER
 
 
 def main() -> None:

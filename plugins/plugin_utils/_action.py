@@ -15,14 +15,14 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.hostup.cloud.plugins.module_utils import _options
-from ansible_collections.hostup.cloud.plugins.module_utils._client import (
+from ansible_collections.hostup.cloud.plugins.module_utils._api.transport import (
     REQUESTS_IMPORT_ERROR,
     adapter_with,
     ca_bundle,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks import Task, secrets_of
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Task
 from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
 if REQUESTS_IMPORT_ERROR is None:
@@ -37,7 +37,7 @@ display = Display()
 class HostUpActionBase(ActionBase):
     """What the actions share; each names its task."""
 
-    task: Task
+    task: Task[t.Any]
     _validator: ArgumentSpecValidator
 
     _supports_check_mode = True
@@ -56,7 +56,7 @@ class HostUpActionBase(ActionBase):
         args = {
             name: value
             for name, value in plain(self._task.args).items()
-            if not (name in _options.CONNECTION and value in (None, ""))
+            if not (name in options.CONNECTION and value in (None, ""))
         }
         is_local = self._connection.transport == "local"
         is_delegated = self._task.delegate_to is not None
@@ -69,8 +69,8 @@ class HostUpActionBase(ActionBase):
         with _environment(self._take_environment()):
             checked = self._validator.validate(args)
             params = checked.validated_parameters
-            secrets = secrets_of(params) | checked._no_log_values
-            wrong = [*checked.error_messages, *_options.null_options(args)]
+            secrets = self.task.secrets_of(params) | checked._no_log_values
+            wrong = [*checked.error_messages, *options.null_options(args)]
             if wrong:
                 result.update(failed=True, msg=remove_values(_explain(wrong), secrets))
             elif self._task.async_val or (is_delegated and not is_local):
@@ -132,7 +132,7 @@ def _environment(variables: dict[str, str]) -> t.Iterator[None]:
 
 def _resolved_connection(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """What the controller's environment says, as arguments."""
-    return {name: params[name] for name, spec in _options.CONNECTION.items() if "fallback" in spec}
+    return {name: params[name] for name, spec in options.CONNECTION.items() if "fallback" in spec}
 
 
 def _explain(messages: list[str]) -> str:

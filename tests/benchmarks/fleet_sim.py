@@ -10,12 +10,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ansible_collections.hostup.cloud.plugins.module_utils import _gate
-from ansible_collections.hostup.cloud.plugins.module_utils._gate import Budget, Gate
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing import rate_gate
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import Budget, RateGate
 
 SLACK = 1e-6  # seconds; who comes back when told to must not be refused for a rounding error
 LONGEST_BACKOFF = 30.0  # as in _client
-LOOK_AGAIN = 1.25  # seconds between looks at the gate, as in _pacing on the average
+LOOK_AGAIN = 1.25  # seconds between looks at the gate, as in `pacing` on the average
 
 T = TypeVar("T")
 
@@ -142,9 +142,9 @@ def simulate(
 
 @dataclass
 class _Shared:
-    """A gate, and the workers that sleep with a ticket of it."""
+    """A gate, and the workers that sleep with a permission of it."""
 
-    gate: Gate = field(default_factory=Gate)
+    gate: RateGate = field(default_factory=RateGate)
     sleepers: set[int] = field(default_factory=set)
 
 
@@ -200,7 +200,7 @@ class _Fleet:
         heapq.heappush(self._agenda, entry)
 
     def tell(self, shared: _Shared) -> None:
-        """Wake those who sleep with tickets that are void now, when they next look."""
+        """Wake those who sleep with permissions that are void now, when they next look."""
         for worker in sorted(shared.sleepers):
             look = self.now + self.random.uniform(0.0, LOOK_AGAIN)
             if look < self._due[worker][0]:
@@ -275,7 +275,7 @@ class _Retry:
 
 @dataclass
 class _Pace:
-    """Sends by the gate, as _client and _pacing do."""
+    """Sends by the gate, as client and pacing do."""
 
     fleet: _Fleet
     shared: _Shared
@@ -286,12 +286,12 @@ class _Pace:
         asked, refusals = fleet.now, 0
         while True:
             waited = fleet.now - asked if is_poll else None
-            shared.gate, ticket = _gate.take_ticket(shared.gate, fleet.now, fleet.random.random(), waited)
-            if ticket.at > give_up_at:
+            shared.gate, permission = rate_gate.ask_permission(shared.gate, fleet.now, fleet.random.random(), waited)
+            if permission.at > give_up_at:
                 return False
-            if ticket.at > fleet.now:
-                yield ticket.at, shared
-            if not (ticket.is_valid and _gate.still_holds(shared.gate, ticket)):
+            if permission.at > fleet.now:
+                yield permission.at, shared
+            if not (permission.is_valid and rate_gate.still_holds(shared.gate, permission)):
                 continue
             sent_at = fleet.now
             answer = yield from fleet.send()
@@ -300,9 +300,9 @@ class _Pace:
                 backoff = min(0.5 * 2.0**refusals, LONGEST_BACKOFF)
                 pause = max(answer.pause, backoff) + fleet.random.uniform(0.0, backoff / 2)
                 refusals += 1
-                shared.gate = _gate.close(before, fleet.now, sent_at, pause, answer.limit)
+                shared.gate = rate_gate.refused(before, fleet.now, sent_at, pause, answer.limit)
             else:
-                shared.gate = _gate.went_through(before, fleet.now, sent_at, answer.budget)
+                shared.gate = rate_gate.went_through(before, fleet.now, sent_at, answer.budget)
             if shared.gate.closed_until != before.closed_until:
                 fleet.tell(shared)
             if not answer.is_refusal:

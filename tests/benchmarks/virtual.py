@@ -15,7 +15,7 @@ from unittest import mock
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.hostup.cloud.plugins.module_utils import _tasks
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import VPS_ISO
 from benchmarks.fleet_sim import PEERS, Limit, simulate
 from benchmarks.fleet_sim import Outcome as Simulated
 from support.site import Clock, Site
@@ -86,9 +86,9 @@ def run(place: Site, **options: Any) -> dict[str, Any]:
     given = {"api_key": place.key, "api_base": place.emulator.url, **options}
     if not given.keys() & {"vps_name", "vps_ip"}:
         given["vps_id"] = place.vps.id
-    checked = ArgumentSpecValidator(**_tasks.VPS_ISO.spec).validate(given)
+    checked = ArgumentSpecValidator(**VPS_ISO.spec).validate(given)
     assert not checked.error_messages, checked.error_messages
-    result: dict[str, Any] = _tasks.VPS_ISO.run(checked.validated_parameters, False, lambda *_progress: None)
+    result: dict[str, Any] = VPS_ISO.run(checked.validated_parameters, False, lambda *_progress: None)
     assert not result.get("failed"), result
     return result
 

@@ -64,6 +64,14 @@ BAD = [
     Bad(
         "neither", {"name": None, "state": "mounted"}, ("state is mounted but any of the following are missing", "url")
     ),
+    Bad(
+        "job-without-a-name",
+        {"name": None, "iso_id": "iso_1", "job_id": "job_1"},
+        ("mutually exclusive", "job_id|iso_id"),
+    ),
+    Bad("job-for-nothing", {"state": "absent", "job_id": "job_1"}, ("job_id", "state=present", "state=mounted")),
+    Bad("empty-job", {"job_id": " "}, ("job_id", "the ID of a job")),
+    Bad("job-elsewhere", {"job_id": "../vps"}, ("job_id: '../vps' cannot be an ID",)),
     Bad("ftp", {"url": "ftp://192.0.2.80/ubuntu.iso"}, ("not an http or https URL",)),
     Bad("local-file", {"url": "/srv/ubuntu.iso"}, ("not an http or https URL",)),
     Bad("no-file-name", {"name": None, "url": "http://192.0.2.80/images/"}, ("no file name", "give one with name")),

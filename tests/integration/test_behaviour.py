@@ -6,6 +6,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +96,31 @@ def test_wait_false_returns_the_job(lab: Lab) -> None:
     assert (result["changed"], result["actions"], result["iso"]) == (True, ["download"], None)
     assert result["job"]["status"] in ("queued", "in_progress")
     assert [call.method for call in lab.calls] == ["GET", "POST"]
+
+
+def test_wait_false_foretells_in_its_diff(lab: Lab) -> None:
+    """Also where the API answers a mount with a job, which is the task's last step."""
+    iso = lab.world.add_iso(lab.owner, "ubuntu.iso")
+    lab.world.switches.mount, lab.world.switches.job_seconds = "job", 1e6
+    wish = {"vps_id": lab.vps.id, "name": "ubuntu.iso", "state": "mounted", "wait": False}
+    run = lab.play([{**iso_task(**wish), "name": "foresee", "check_mode": True}, iso_task(**wish)], args=["--diff"])
+    foreseen, ordered = run.of("foresee"), run.of("iso")
+    assert ordered["diff"] == foreseen["diff"] and ordered["diff"]["after"]["drives"][0] == "ide2: ubuntu.iso"
+    assert (ordered["changed"], ordered["actions"], ordered["device"]) == (True, ["mount"], None)
+    assert ordered["iso"]["id"] == iso.id and ordered["job"]["status"] in ("queued", "in_progress")
+
+
+def test_a_job_is_handed_from_task_to_task(lab: Lab) -> None:
+    """As AWX has it: in each container another home."""
+    lab.emulator.downloads.hold()
+    ordered = lab.iso(url=lab.url, wait=False)
+    shutil.rmtree(lab.folder / ".cache")
+    job_id = ordered["job"]["id"]
+    playing = lab.start([iso_task(vps_id=lab.vps.id, state="mounted", name="ubuntu.iso", job_id=job_id)])
+    lab.until(lambda: lab.calls.matching("GET", f"/jobs/{job_id}$"))
+    lab.emulator.downloads.release()
+    run = playing.finish()
+    assert run.of("iso")["actions"] == ["mount"] and lab.orders() == 1, run.output
 
 
 @SLOW_SHELLS_LAST

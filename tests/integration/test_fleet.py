@@ -261,6 +261,19 @@ def test_time_out_of_a_fleet(lab: Lab) -> None:
     assert (done["failed"], actions(done), lab.orders()) == (False, {("mount",): 50}, 1)
 
 
+def test_no_vps_waits_for_anothers_job(lab: Lab) -> None:
+    """All are told to stop before one of them has."""
+    lab.world.switches.ignores_power_button, lab.world.switches.shutdown_timeout = True, 1e6
+    playing = lab.start(
+        [{"name": "power", "hostup.cloud.hostup_vps_power": {"vps_ids": fleet(lab, 80), "state": "stopped"}}]
+    )
+    lab.until(lambda: len(lab.calls.matching("POST", "/shutdown$")) == 80)
+    for vps in lab.owner.vpses:
+        lab.world.machines.stop(vps)
+    result = playing.finish().of("power")
+    assert not result.get("failed") and {one["power_state"] for one in result["results"]} == {"stopped"}
+
+
 # --- what is shown -----------------------------------------------------------------------------------------------
 
 

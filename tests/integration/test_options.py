@@ -64,6 +64,7 @@ EFFECTS = [
     Effect("iso_id", "{{ iso_id }}", "iso_other", {"name": None}, modules=BOTH),
     Effect("state", "unmounted", "mounted"),
     Effect("url", "{{ url }}", "{{ url }}?", NEW),
+    Effect("job_id", "job_of_nobody", None, {"url": "{{ url }}", **NEW}),
     Effect("decompress", "gzip", "none", {"url": "{{ url }}", "wait": False, **NEW}),
     Effect("resolve_redirects", True, False, {"url": "{{ redirect }}", **NEW}),
     Effect("device", "ide3", None, {"state": "mounted"}),

@@ -9,8 +9,9 @@ from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.hostup.cloud.plugins.module_utils._client import Client, Connection
+from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client, Connection
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
 from hostup_emulator.server import Emulator
 from hostup_emulator.world import World
 
@@ -97,6 +98,11 @@ class Site:
         connection = Connection.from_params(self.params(**changes))
         client = Client(connection, Deadline(seconds), self.said.append, self.warned.append)
         return self._stack.enter_context(closing(client))
+
+    @staticmethod
+    def downloads(client: Client) -> Downloads:
+        """The downloads of a task with this client."""
+        return Downloads(client.notes, (client.origin, client.api_key), client.deadline, client.pause, client.say_once)
 
     def sent(self, method: str = ".*", path: str = ".*") -> list[str]:
         """The last part of the path of each matching request."""

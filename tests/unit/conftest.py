@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where tasks keep what they share, new for each test, as is what they keep in memory where that fails."""
-    shared = import_module("ansible_collections.hostup.cloud.plugins.module_utils._shared")
+    shared = import_module("ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes")
     shared._memory.clear()
     shared._held.clear()
     folder = tmp_path_factory.mktemp("cache")

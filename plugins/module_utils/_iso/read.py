@@ -1,0 +1,21 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reads the ISO state of a VPS."""
+
+from __future__ import annotations
+
+from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client, unexpected_shape
+from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import vps_path
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import Media, parse_media
+
+
+def read_media(client: Client, vps_id: str) -> Media:
+    """The one read that holds everything. Raises HostUpError."""
+    path = f"{vps_path(vps_id)}/iso"
+    body = client.get(path).body
+    try:
+        return parse_media(body)
+    except ValueError as error:
+        raise unexpected_shape("GET", path, str(error)) from None

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where the redirects of a download URL end: the API follows none, and most mirrors send everybody on."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import typing as t
+from urllib.parse import urljoin
+
+from ansible_collections.hostup.cloud.plugins.module_utils._api import transport
+from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
+from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.url import check_url, mask_url
+
+MAX_HOPS = 10
+
+
+class Redirects:
+    """The redirects that one task follows. A URL is asked for once, however many VPSs want to know."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._ends: dict[str, str | HostUpError] = {}
+        self._asking = threading.Lock()
+
+    def end_of(self, url: str) -> str:
+        """Where the redirects of a URL end. Raises HostUpError as `resolve_redirects` does."""
+        with self._asking:
+            if url not in self._ends:
+                try:
+                    self._ends[url] = resolve_redirects(url, self._client.timeout)
+                except HostUpError as error:
+                    self._ends[url] = error
+        end = self._ends[url]
+        if isinstance(end, HostUpError):
+            raise HostUpError(end.msg)  # each VPS adds to its own
+        return end
+
+
+def resolve_redirects(url: str, timeout: float) -> str:
+    """Follow a download URL's redirects from here, without the API key, and return where they end.
+
+    ``timeout`` is in seconds, for all of them together.
+    Raises HostUpError when they end nowhere, in a circle, or at something that is not http or https; nor do they lead
+    from https to http, unless the user has given http in the first place.
+    """
+    deadline = Deadline(timeout)
+    is_safe = url.lower().startswith("https:")
+    with transport.requests.Session() as session:
+        session.headers["User-Agent"] = transport.USER_AGENT
+        session.trust_env = False  # no netrc, and see `proxies_for`
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, transport.adapter_with(transport.ca_bundle(None), True))
+        for _hop in range(MAX_HOPS):
+            status, location = _probe(session, url, max(transport.SHORTEST_TIMEOUT, deadline.left()))
+            if 200 <= status < 300:
+                return url
+            if not (300 <= status < 400 and location):
+                raise HostUpError(f"url: {mask_url(url)} answers HTTP {status}, so there is nothing to download.")
+            try:
+                url = urljoin(url, location).partition("#")[0]
+                check_url(url)
+            except (ValueError, HostUpError):
+                raise HostUpError(f"url: {mask_url(url)} redirects to something that is not http or https.") from None
+            if is_safe and not url.lower().startswith("https:"):
+                raise HostUpError(
+                    f"url: it redirects from https to http, to {mask_url(url)}, where anybody in between could put "
+                    "another file. Give a URL that stays with https, or that one itself."
+                )
+    raise HostUpError(f"url: gave up after {MAX_HOPS} redirects, the last one to {mask_url(url)}.")
+
+
+def _probe(session: t.Any, url: str, timeout: float) -> tuple[int, str | None]:
+    """Status and Location, by HEAD; by a GET of the first byte where the server does not take HEAD."""
+
+    def ask(method: str, headers: dict[str, str]) -> tuple[int, str | None]:
+        with session.request(
+            method,
+            url,
+            headers=headers,
+            timeout=timeout,
+            proxies=transport.proxies_for(url),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            return response.status_code, response.headers.get("Location")
+
+    with contextlib.suppress(*transport.TRANSPORT_ERRORS):
+        status, location = ask("HEAD", {})
+        if status < 400:
+            return status, location
+    try:
+        return ask("GET", {"Range": "bytes=0-0"})
+    except transport.TRANSPORT_ERRORS as error:
+        reason = transport.explain_fault(error, timeout)
+        raise HostUpError(f"url: {mask_url(url)} cannot be reached from here: {reason}.") from None

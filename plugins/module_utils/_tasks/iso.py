@@ -1,0 +1,192 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The task of ``hostup_vps_iso``."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import asdict
+
+from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
+from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_id
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.apply import IsoApplier, IsoProgress
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import DELETE, DOWNLOAD, IsoWish, project, writes
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.redirects import Redirects
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import DEVICES, EMPTY, Media, matching_isos
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.url import (
+    SUFFIXES,
+    check_file_name,
+    check_url,
+    file_name,
+    url_secrets,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Deferred, Result
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import (
+    Context,
+    Params,
+    Task,
+    on_selected,
+    refuse_empty,
+    refuse_no_time,
+    telling,
+)
+
+
+def _wish(params: Params) -> IsoWish:
+    """Check what can be checked without the API. Raises HostUpError."""
+    refuse_no_time(params)
+    refuse_empty(params, "iso_id")
+    url, name, job_id = params["url"], params["name"], params["job_id"]
+    if url is not None:
+        check_url(url)
+        name = file_name(url, params["decompress"]) if name is None else name
+    if name is not None:
+        check_file_name(name)
+    for option in ("iso_id", "job_id"):
+        if params[option] is not None:
+            check_id(option, params[option])
+    if job_id is not None and (not job_id.strip() or name is None or params["state"] not in ("present", "mounted")):
+        raise HostUpError(
+            "job_id is the ID of a job that downloads an ISO: use it with state=present or state=mounted, and with the "
+            "name or the url of that ISO."
+        )
+    return IsoWish(
+        state=params["state"],
+        name=name,
+        iso_id=params["iso_id"],
+        url=url,
+        job_id=job_id,
+        decompress=params["decompress"],
+        device=params["device"],
+        keep_drive=params["keep_drive"],
+        replace=params["on_conflict"] == "replace",
+        wait=params["wait"],
+    )
+
+
+def _secrets(params: Params) -> set[str]:
+    return url_secrets(params["url"], params.get("name")) if params.get("url") else set()
+
+
+def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Result:
+    redirects = Redirects(client)
+    owner = (client.origin, client.api_key)
+    downloads = Downloads(client.notes, owner, client.deadline, client.pause, client.say_once)
+
+    def find_url() -> str:
+        if not params["resolve_redirects"]:
+            return str(wish.url)
+        url = redirects.end_of(str(wish.url))
+        context.secrets.update(url_secrets(url, wish.name))
+        return url
+
+    def on_vps(vps_id: str) -> Result | Deferred:
+        progress = IsoProgress(wish, vps_id)
+        applier = IsoApplier(client, vps_id, wish, downloads, find_url, progress)
+
+        def delete() -> Result:
+            """Comes after the unmounts on all VPSs: the API refuses to delete what is mounted."""
+            with telling(lambda: _result(progress)):
+                applier.apply()
+            return _result(progress)
+
+        with telling(lambda: _result(progress)):
+            if context.check_mode:
+                _foresee(applier, find_url)
+            elif applier.apply(defer=DELETE if params["vps_ids"] is not None else None):
+                return Deferred(_result(progress), delete)
+        return _result(progress)
+
+    return on_selected(client, params, context, on_vps)
+
+
+def _foresee(applier: IsoApplier, find_url: t.Callable[[], str]) -> None:
+    progress, plan = applier.progress, applier.foresee()
+    if any(step.action == DOWNLOAD for step in plan):
+        find_url()  # to foresee that it leads nowhere
+    progress.media = project(progress.media, plan, progress.wish)
+    progress.record.actions = writes(plan)
+
+
+def _result(progress: IsoProgress) -> Result:
+    wish, before, after, record = progress.wish, progress.before, progress.media, progress.record
+    foreseen = progress.foreseen or after
+    return {
+        "changed": bool(record.actions),
+        "vps_id": progress.vps_id,
+        **_state(after, wish),
+        "job": record.job.as_result() if record.job else None,
+        "actions": record.actions,
+        "actions_unknown": record.actions_unknown,
+        "diff": {"before": _diff_side(before, wish), "after": _diff_side(foreseen, wish)} if before else {},
+    }
+
+
+def _state(media: Media, wish: IsoWish) -> dict[str, t.Any]:
+    """The state part of the return values."""
+    found = matching_isos(media, wish.name, wish.iso_id)
+    iso = found[0] if len(found) == 1 else None
+    held = media.mounts_of(iso.id if iso else wish.iso_id) if iso or wish.iso_id else []
+    return {
+        "iso": asdict(iso) if iso else None,
+        "device": next((mount.device for mount in held if wish.device in (None, mount.device)), None),
+        "mounts": [
+            {"device": mount.device, "iso_id": mount.iso_id, "is_cloud_init": mount.is_cloud_init}
+            for mount in media.mounted
+            if mount.mounted
+        ],
+        "boot_order": media.boot_order.order if media.boot_order else None,
+    }
+
+
+def _diff_side(media: Media, wish: IsoWish) -> dict[str, t.Any]:
+    """One side of the diff: is it in the library, and what do the drives hold."""
+    side: dict[str, t.Any] = {}
+    if wish.name is not None or wish.iso_id is not None:
+        side["in_library"] = bool(matching_isos(media, wish.name, wish.iso_id))
+    devices = {slot.device for slot in media.slots} | {mount.device for mount in media.users_mounts}
+    side["drives"] = []
+    for device in sorted(name for name in devices if name):
+        mount, drive = media.mount_of(device), media.drive(device)
+        if mount:
+            side["drives"].append(f"{device}: {media.label(mount.iso_id)}")
+        elif drive == EMPTY:
+            side["drives"].append(f"{device}: empty")
+    return side
+
+
+VPS_ISO: Task[IsoWish] = Task(
+    spec={
+        "argument_spec": {
+            **options.CONNECTION,
+            **options.VPS,
+            **options.FLEET,
+            "state": {"type": "str", "default": "present", "choices": ["present", "mounted", "unmounted", "absent"]},
+            "name": {"type": "str", "aliases": ["filename"]},
+            "iso_id": {"type": "str"},
+            "url": {"type": "str"},
+            "job_id": {"type": "str"},
+            "decompress": {"type": "str", "default": "none", "choices": ["none", *SUFFIXES]},
+            "resolve_redirects": {"type": "bool", "default": False},
+            "device": {"type": "str", "choices": list(DEVICES)},
+            "keep_drive": {"type": "bool", "default": False},
+            "on_conflict": {"type": "str", "default": "replace", "choices": ["replace", "fail"]},
+            "wait": {"type": "bool", "default": True},
+            "wait_timeout": {"type": "int", "default": 3600},
+        },
+        "mutually_exclusive": [options.ANY_VPS, ("name", "iso_id"), ("url", "iso_id"), ("job_id", "iso_id")],
+        "required_one_of": [options.ANY_VPS],
+        "required_if": [
+            ("state", state, ("name", "iso_id", "url"), True) for state in ("present", "mounted", "absent")
+        ],
+    },
+    check=_wish,
+    unknown=_result(IsoProgress(IsoWish("present"))),
+    work=_work,
+    secrets=_secrets,
+)
