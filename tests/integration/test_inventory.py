@@ -18,7 +18,7 @@ import trustme
 import yaml
 
 from hostup_emulator.server import Emulator
-from hostup_emulator.world import Drive, Switches, World
+from hostup_emulator.world import Drive, World
 from support import forked
 from support.lab import KEY, Lab, Run
 
@@ -324,7 +324,7 @@ def test_an_id_that_cannot_be_a_host_name(lab: Lab) -> None:
 
 def test_waiting_does_not_spoil_the_output(lab: Lab) -> None:
     lab.add_fleet(100)
-    lab.owner.switches = Switches(rate_limit=1, rate_window=2.0)
+    lab.faults.add("problem", status=429, headers={"Retry-After": "10"}, times=1)
     shown = show(lab)
     assert len(shown.hosts) == 101
     assert "hostup.cloud.hostup_vps: waiting " in shown.errors

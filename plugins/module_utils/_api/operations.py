@@ -152,7 +152,11 @@ def _follow(client: Client, operation: Operation, record: Record, job: Job) -> J
 
 def _confirm(client: Client, operation: Operation, schedule: Schedule, job: Job | None) -> None:
     started = _clock.monotonic()
-    if not re_read(client, operation.is_done, schedule):
+    try:
+        shows = re_read(client, operation.is_done, schedule)
+    except HostUpError as fault:
+        raise fault.add(before="The API took the request, but whether it is done could not be looked up.") from None
+    if not shows:
         word = f"{job.label} ended as {job.status}, " if job and job.is_over else "The API took the request, "
         raise HostUpError(
             f"{word}but its {operation.read} did not show the outcome within "

@@ -89,3 +89,10 @@ def test_drive_that_went_with_its_iso_is_attached_again() -> None:
     kept = _state.Media((), (), (_state.Slot("ide2", "existing_cdrom", None, False),))
     assert _iso.make_plan(kept, wish, unmounted) == ()
     assert _iso.make_plan(gone, replace(wish, keep_drive=False), unmounted) == ()
+
+
+def test_an_unmount_is_done_when_others_have_mounted_something_else() -> None:
+    step, wish = _iso.Step("unmount", "ide2", WANTED_ID), _iso.IsoWish("unmounted", name=WANTED)
+    for held, done in ((WANTED_ID, False), ("iso_other", True)):
+        media = _state.Media((), (_state.Mount("ide2", held, True, False),), ())
+        assert _iso.is_done(media, step, wish) is done
