@@ -198,7 +198,8 @@ def test_run_once_that_is_not_heeded_does_nothing(lab: Lab, how: str) -> None:
     """Ansible then runs the task for every host, and each of them would restart all VPSs."""
     hosts = lab.add_fleet(3)
     vps_ids = "{{ ansible_play_hosts_all | map('extract', hostvars, 'vps_id') | list }}"
-    task = {"hostup.cloud.hostup_vps_power": {"vps_ids": vps_ids, "state": "restarted"}, "ignore_errors": True}
+    options = {"vps_ids": vps_ids, "state": "restarted"}
+    task: dict[str, Any] = {"hostup.cloud.hostup_vps_power": options, "ignore_errors": True}
     block = {"run_once": True, "block": [{**task, "name": "included"}]}
     (lab.folder / "included.yml").write_text(yaml.safe_dump([block]))
     tasks = [{**task, "name": "own", "run_once": True}, {"ansible.builtin.include_tasks": "included.yml"}]
