@@ -16,7 +16,10 @@ attributes:
       - All of it runs on the controller, unless C(async) or C(delegate_to) asks for the module.
   async:
     description: Can be run with the C(async) keyword.
-    support: full
+    support: partial
+    details:
+      - Not on the host itself, which is a VPS as a rule, and must not get the API key. The task needs
+        C(delegate_to), such as C(delegate_to=localhost), or a host with a local connection; else it is refused.
   check_mode:
     description: Can run in C(check_mode) and tell what would change without changing it.
   diff_mode:

@@ -23,31 +23,43 @@ options:
     default: https://cloud.hostup.se
   api_timeout:
     description:
-      - Seconds to wait for a connection, and for each piece of an answer.
+      - Seconds to wait for a connection, and then for a whole answer.
       - If it is not set or empty, the environment variable E(HOSTUP_API_TIMEOUT) is used.
     type: int
     default: 30
   api_retries:
     description:
       - How often a read is repeated when it got no answer or a server error.
-        The same number bounds how often a write other than a download is sent again
-        after a re-read has shown that it did not happen; a download is sent again once at most.
+      - The same number bounds how often a write that got no usable answer is sent again, after re-reads have shown
+        that it did not happen. Whatever the number, a download and the restart of a VPS are sent again once at most,
+        the restart only where the uptime of the VPS proves that there was none, and the reset of a VPS never.
       - Waiting for the API's rate limit is not counted here. It is bounded by the time that the task may take.
       - If it is not set or empty, the environment variable E(HOSTUP_API_RETRIES) is used.
     type: int
     default: 5
   ca_path:
     description:
-      - A file or folder of CA certificates to trust instead of the system's.
+      - A file or folder of CA certificates to trust, where the task runs.
+      - If it is not set or empty, the environment variables E(REQUESTS_CA_BUNDLE) and then E(CURL_CA_BUNDLE) are used,
+        and without them the certificates that come with the requests library, which need not be the system's.
+      - Means nothing for plain C(http), and nothing for where an ISO is downloaded from.
     type: path
   validate_certs:
     description:
       - Whether to check the API's TLS certificate. V(false) exposes the API key to anybody in between.
+      - With V(false), O(ca_path) means nothing.
     type: bool
     default: true
 requirements:
   - requests
 notes:
+  - The API is reached through the proxy in the environment variable E(HTTPS_PROXY), else in E(ALL_PROXY), unless
+    E(NO_PROXY) exempts its host. These may be in lower case, too, and may come from the task's C(environment).
+    E(NO_PROXY) is V(*), or has commas between names, which hold for all hosts below them as well, addresses,
+    networks such as V(10.0.0.0/8), and any of the first two with a port.
+    A proxy is one like C(http://user:password@host:port), with special characters of user and password
+    percent-encoded. Only the environment is asked, and not what the operating system has set.
+    Where O(api_base) is plain C(http), which only a loopback address may be, there is no proxy.
   - Tasks of one user that use the same API key share its rate limit. When the API has refused one of them,
     the others wait too, and then take turns. They tell each other through files in C(~/.cache/hostup),
     or in C($XDG_CACHE_HOME/hostup) if that is set, which only the user can read and which hold neither the key nor

@@ -32,7 +32,10 @@ options:
       - The failure of one VPS stops no other. The task fails at the end, and its message counts and names those that
         failed. Only a key that the API does not know, or eight VPSs in a row for which the API gives no answer,
         end it earlier.
-      - Meant for C(run_once) with the IDs from the inventory.
+      - Meant for a play with C(hosts=localhost), which takes the IDs from the inventory and runs the task once.
+      - In a play of many hosts it needs C(run_once), or each of them does the work for all VPSs. Ansible heeds that
+        only with the strategy C(linear), and with C(serial) it runs the task once for each batch. Where the strategy
+        is C(free) or C(host_pinned), the task is refused.
     type: list
     elements: str
     version_added: 0.2.0

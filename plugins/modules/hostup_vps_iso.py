@@ -14,7 +14,8 @@ author:
 description:
   - Downloads ISO media from a URL into the library of the owner of a VPS, mounts them on the VPS, unmounts and deletes
     them.
-  - What is already as wished costs one request and is not changed.
+  - What is already as wished costs one request and is not changed. A write costs one more and a read that confirms it,
+    so that mounting an ISO of the library costs three. While a job runs, it is polled.
   - Never reboots a VPS, and never touches its cloud-init drive.
 extends_documentation_fragment:
   - hostup.cloud.connection
@@ -66,8 +67,8 @@ options:
     description:
       - The ID of a job that downloads the ISO, as RV(job.id) of a task with O(wait=false) has it.
         Where the ISO is not in the library yet, this job is waited for, and nothing is ordered.
-      - Needed only where the tasks do not share a home folder, as in two AWX jobs; otherwise a task finds the job of
-        the one before by itself.
+      - Needed only where a task does not find the job of the one before by itself (see O(wait_timeout)), for instance
+        because they do not share a home folder, as in two AWX jobs.
       - For V(state=present) and V(state=mounted), with O(name) or O(url). It is an error when the job has failed, and
         when the API knows neither the job nor the ISO.
     type: str
@@ -82,7 +83,8 @@ options:
     description:
       - Follow the redirects of O(url) from where the task runs, and have the API download from where they end.
         Most mirrors redirect, and the API does not follow.
-      - The API key takes no part in it. Only done when there is something to download, and once a task.
+      - The API key takes no part in it, nor do O(ca_path) and O(validate_certs). Proxies are those of the environment,
+        E(HTTP_PROXY) for plain C(http). Only done when there is something to download, and once a task.
       - A redirect from https to http is an error, unless O(url) itself is http.
     type: bool
     default: false
@@ -120,8 +122,11 @@ options:
     default: true
   wait_timeout:
     description:
-      - Seconds that the whole task may take. A job that is not finished by then goes on at HostUp,
-        and the next task that wants the same file from the same URL takes it up. The query of the URL may be another.
+      - Seconds that the whole task may take. A job that is not finished by then goes on at HostUp.
+      - The next task takes a download up where all of this is so. It is run by the same user with the same home folder
+        (or E(XDG_CACHE_HOME)), with the same O(api_key) and O(api_base). It wants the same file name, from the same
+        O(url) but for its query, with the same O(decompress). And no more than six hours have passed since the download
+        was ordered. Everywhere else O(job_id) is needed.
     type: int
     default: 3600
 seealso:
@@ -164,20 +169,22 @@ EXAMPLES = r"""
         on_conflict: fail
 
 - name: Mount it on all of them with one task, which is quicker where there are many
-  hosts: reinstall_me
+  hosts: localhost
   gather_facts: false
   tasks:
     - name: Mount the rescue system everywhere
       hostup.cloud.hostup_vps_iso:
-        vps_ids: "{{ ansible_play_hosts_all | map('extract', hostvars, 'hostup_vps_id') }}"
+        vps_ids: "{{ groups['reinstall_me'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
         state: mounted
         name: rescue.iso
-      run_once: true
       register: fleet
 
-    - name: Show what was done for this one
+    - name: Show what was done for each of them
       ansible.builtin.debug:
-        msg: "{{ fleet.results | selectattr('vps_id', 'eq', hostup_vps_id) | first }}"
+        msg: "{{ item.actions }}"
+      loop: "{{ fleet.results }}"
+      loop_control:
+        label: "{{ item.vps_id }}"
 
 - name: Empty all drives, whatever is in them, and keep them for the next time
   hostup.cloud.hostup_vps_iso:

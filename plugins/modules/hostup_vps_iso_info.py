@@ -48,8 +48,11 @@ EXAMPLES = r"""
 
 - name: Stop unless the server would boot from the CD/DVD drive
   ansible.builtin.assert:
-    that: media.boot_order.order | first is match('ide')
-    fail_msg: "Boots from {{ media.boot_order.order | first }} first."
+    that: first_device is match('ide')
+    fail_msg: "Boots from {{ first_device }} first."
+  vars:
+    # the boot order is null where the API does not tell it
+    first_device: "{{ (media.boot_order.order | default([]) + ['what the API does not tell']) | first }}"
 
 - name: Find out which drives hold an ISO
   hostup.cloud.hostup_vps_iso_info:

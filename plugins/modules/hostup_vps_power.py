@@ -13,7 +13,9 @@ author:
   - HostUp Cloud collection contributors (@hostup-cloud)
 description:
   - Starts, shuts down and restarts VPSs, by their live power state.
-  - What is already as wished costs one request and is not changed.
+  - What is already as wished costs one request and is not changed. An action costs four as a rule, which are a read
+    of the power state, one of whether the API would take the action, the action, and a read that confirms it. While its
+    job runs, it is polled. In check mode the first two are sent, with O(wait=false) the first three.
   - Asks the guest, unless O(force=true), and never goes over to force by itself.
 extends_documentation_fragment:
   - hostup.cloud.connection
@@ -97,14 +99,13 @@ EXAMPLES = r"""
         force: true
 
 - name: Restart every server of a group with one task
-  hosts: web
+  hosts: localhost
   gather_facts: false
   tasks:
     - name: Restart them
       hostup.cloud.hostup_vps_power:
-        vps_ids: "{{ ansible_play_hosts_all | map('extract', hostvars, 'hostup_vps_id') }}"
+        vps_ids: "{{ groups['web'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
         state: restarted
-      run_once: true
 """
 
 RETURN = r"""

@@ -30,6 +30,7 @@ if REQUESTS_IMPORT_ERROR is None:
         adapter_with(ca_bundle(None), True)  # Ansible loads this file before it forks: every worker inherits it
 
 ENVIRONMENT_PREFIX = "HOSTUP_"
+WITHOUT_RUN_ONCE = ("free", "host_pinned")  # how the names of strategies end that know only single hosts
 
 display = Display()
 
@@ -66,6 +67,14 @@ class HostUpActionBase(ActionBase):
                 msg="async would copy the API key to the host itself: add delegate_to: localhost to this task.",
             )
             return result
+        strategy = self._strategy_without_run_once(task_vars or {})
+        if args.get("vps_ids") is not None and strategy:
+            result.update(
+                failed=True,
+                msg=f"The strategy {strategy} does not heed run_once: each host would do this to all of vps_ids. "
+                "Move the task to a play with hosts: localhost, or use the strategy linear. Nothing was done.",
+            )
+            return result
         with _environment(self._take_environment()):
             checked = self._validator.validate(args)
             params = checked.validated_parameters
@@ -79,6 +88,16 @@ class HostUpActionBase(ActionBase):
                 result.update(self.task.run(params, self._task.check_mode, self._say(task_vars or {}, secrets)))
         result["invocation"] = remove_values({"module_args": params}, secrets)  # the task masks its own result
         return result
+
+    def _strategy_without_run_once(self, task_vars: dict[str, t.Any]) -> str | None:
+        """The strategy, if the task says `run_once` and will be run for several hosts all the same."""
+        if not self._task.run_once or len(task_vars.get("ansible_play_hosts_all", ())) < 2:
+            return None
+        parent = self._task._parent
+        while parent and not hasattr(parent, "_play"):  # blocks know their play, what includes files does not
+            parent = parent._parent
+        strategy = str(self._templar.template(parent._play.strategy)) if parent else ""
+        return strategy if strategy.endswith(WITHOUT_RUN_ONCE) else None
 
     def _take_environment(self) -> dict[str, str]:
         """The task's environment. Our variables are moved out of it, to where they are not shown.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hostup_emulator.model import Drive, Gate
 from support.lab import KEY, SHELLS, SLOW_SHELLS_LAST, Lab, iso_task
@@ -182,6 +183,35 @@ def test_run_once_for_a_group(lab: Lab) -> None:
     )
     assert actions(run.of("iso")) == {("download", "mount"): 1, ("mount",): 19}
     assert [run.of("own", host)["msg"] for host in hosts] == [["ide2"]] * 20
+
+
+UNHEEDING: dict[str, dict[str, Any]] = {
+    "free": {"play": {"strategy": "free"}},
+    "host_pinned": {"play": {"strategy": "ansible.builtin.host_pinned"}},
+    "a template": {"play": {"strategy": "{{ how }}"}, "args": ["-e", "how=free"]},
+    "settings": {"env": {"ANSIBLE_STRATEGY": "free"}},
+}
+
+
+@pytest.mark.parametrize("how", UNHEEDING)
+def test_run_once_that_is_not_heeded_does_nothing(lab: Lab, how: str) -> None:
+    """Ansible then runs the task for every host, and each of them would restart all VPSs."""
+    hosts = lab.add_fleet(3)
+    vps_ids = "{{ ansible_play_hosts_all | map('extract', hostvars, 'vps_id') | list }}"
+    options = {"vps_ids": vps_ids, "state": "restarted"}
+    task: dict[str, Any] = {"hostup.cloud.hostup_vps_power": options, "ignore_errors": True}
+    block = {"run_once": True, "block": [{**task, "name": "included"}]}
+    (lab.folder / "included.yml").write_text(yaml.safe_dump([block]))
+    tasks = [{**task, "name": "own", "run_once": True}, {"ansible.builtin.include_tasks": "included.yml"}]
+    run = lab.play(tasks, hosts=hosts, **UNHEEDING[how])
+    assert lab.calls == []
+    for result in (run.of(name, host) for name in ("own", "included") for host in hosts):
+        assert result["failed"] and "strategy" in result["msg"] and "hosts: localhost" in result["msg"]
+
+
+def test_run_once_for_one_host_is_once(lab: Lab) -> None:
+    task = {**info_task(vps_ids=fleet(lab, 2)), "run_once": True}
+    assert not lab.play([task], play={"strategy": "free"}).of("info").get("failed")
 
 
 # --- odd lists ---------------------------------------------------------------------------------------------------
