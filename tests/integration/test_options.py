@@ -44,9 +44,12 @@ class Effect:
 OURS = object()  # the value that all tasks have
 BOTH = ("hostup_vps_iso", "hostup_vps_iso_info")
 POWER = ("hostup_vps_power",)
-ALL = (*BOTH, *POWER, "hostup_vps_info")
+NAMED = (*BOTH, *POWER, "hostup_vps_info")
+ACCEPTANCE = ("hostup_acceptance",)
+ALL = (*NAMED, *ACCEPTANCE)
 NEW = {"name": "new.iso"}
 HELD = {"state": "unmounted"}
+CONFIRMED = ("vps_name", "confirm")
 # In each world: ubuntu.iso is in the library and in ide2, other.iso in the library; ide3 is an empty drive.
 EFFECTS = [
     Effect("api_key", OURS, "wrong", modules=ALL),
@@ -55,9 +58,9 @@ EFFECTS = [
     Effect("api_retries", 0, 1, modules=ALL, faults=({"kind": "problem"}, {"kind": "problem", "after": 1, "times": 2})),
     Effect("ca_path", "{{ ca_path }}", modules=ALL, tls=True),
     Effect("validate_certs", False, True, modules=ALL, tls=True),
-    Effect("vps_id", "{{ vps_id }}", "vps_other", modules=ALL, selects_vps=True),
+    Effect("vps_id", "{{ vps_id }}", "vps_other", modules=NAMED, selects_vps=True),
     Effect("vps_name", "{{ vps_name }}", "other", modules=ALL, selects_vps=True),
-    Effect("vps_ip", "{{ vps_ip }}", "192.0.2.200", modules=ALL, selects_vps=True),
+    Effect("vps_ip", "{{ vps_ip }}", "192.0.2.200", modules=NAMED, selects_vps=True),
     Effect("vps_ids", ["{{ vps_id }}"], ["vps_other"], modules=(*BOTH, *POWER), selects_vps=True),
     Effect("name", "ubuntu.iso", "other.iso", {"state": "unmounted"}),
     Effect("name", "ubuntu.iso", modules=("hostup_vps_iso_info",)),
@@ -73,6 +76,9 @@ EFFECTS = [
     Effect("wait", False, True, {"url": "{{ url }}", **NEW}),
     Effect("details", True, False, modules=("hostup_vps_info",)),
     Effect("wait_timeout", 10, 600, {"url": "{{ url }}", **NEW}),
+    Effect("confirm", "{{ vps_name }}", "other", {"vps_name": "{{ vps_name }}", "iso_url": "{{ url }}"}, ACCEPTANCE),
+    Effect("iso_url", "{{ url }}", "{{ url }}?", dict.fromkeys(CONFIRMED, "{{ vps_name }}"), ACCEPTANCE),
+    Effect("wait_timeout", 10, 600, {"iso_url": "{{ url }}", **dict.fromkeys(CONFIRMED, "{{ vps_name }}")}, ACCEPTANCE),
     Effect("state", "stopped", "started", modules=POWER),
     Effect("force", True, False, {"state": "stopped"}, POWER),
     Effect("wait", False, True, {"state": "stopped"}, POWER),
@@ -183,7 +189,7 @@ def test_every_option_changes_a_request_or_a_result(
             for call in emulator.calls
             if call.vps_id == own["vps_id"] and "/jobs/" not in call.path
         ]
-        shown = ("msg", "actions", "available", "mounted", "vps")
+        shown = ("msg", "actions", "available", "mounted", "vps", "lines")
         result = {name: value for name, value in seen[host].items() if name in shown}
         text = json.dumps((sent, result)).replace(own["vps_name"], "HOST")
         text = text.replace(f'"{own["vps_ip"]}"', '"IP"')

@@ -149,6 +149,7 @@ class Client:
         self.retries = connection.retries
         self.say: t.Callable[[str], None] = lambda line: say(visible(line))
         self.idle: t.Callable[[], t.ContextManager[None]] = contextlib.nullcontext  # a fleet has others to let ahead
+        self.watch: t.Callable[[t.Any], None] = lambda _response: None  # is shown each answer as it came
         self.notes = Notes(warn)
         self._said: set[str] = set()
         self._timeout = connection.timeout
@@ -283,6 +284,7 @@ class Client:
                 transient=not isinstance(error, transport.requests.exceptions.SSLError),
                 outcome_unknown=method != "GET",
             ) from None
+        self.watch(response)
         if response.status_code != 429:
             self._pace.went_through(sent_at, rate_budget(response.headers))
         return _read_answer(method, path, response)
