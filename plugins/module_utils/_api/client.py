@@ -273,15 +273,20 @@ class Client:
             "User-Agent": transport.USER_AGENT,
         }
         try:
-            url = self.origin + path
-            request = transport.requests.Request(method, url, params=query, json=body, headers=headers).prepare()
-            response = self._adapter.send(request, timeout=timeout, proxies=self._proxies)
-            response.content  # noqa: B018 - reads it, while what goes wrong is caught here
+            response = self._adapter.exchange(
+                method,
+                self.origin + path,
+                query=query,
+                body=body,
+                headers=headers,
+                timeout=timeout,
+                proxies=self._proxies,
+            )
         except transport.TRANSPORT_ERRORS as error:
             raise HostUpError(
                 f"{method} {path} at {self.origin} got no answer: {transport.explain_fault(error, timeout)}.",
                 Problem(method=method, path=path),
-                transient=not isinstance(error, transport.requests.exceptions.SSLError),
+                transient=not transport.is_tls_fault(error),
                 outcome_unknown=method != "GET",
             ) from None
         self.watch(response)

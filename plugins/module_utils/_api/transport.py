@@ -30,7 +30,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSI
 
 REQUESTS_IMPORT_ERROR: str | None = None
 try:
-    import requests as requests  # noqa: PLC0414 - for those who import it from here
+    import requests
     import urllib3
     from requests.adapters import HTTPAdapter
 except ImportError:
@@ -179,6 +179,23 @@ class _Adapter(HTTPAdapter):
         kwargs["verify"] = self._context is None or self._context.verify_mode == ssl.CERT_REQUIRED
         return super().send(request, *args, **kwargs)
 
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: t.Mapping[str, str] | None,
+        body: t.Mapping[str, t.Any] | None,
+        headers: dict[str, str],
+        timeout: float,
+        proxies: dict[str, str],
+    ) -> t.Any:
+        """Send a request, and read the whole answer. Raises `TRANSPORT_ERRORS`."""
+        request = requests.Request(method, url, params=query, json=body, headers=headers).prepare()
+        response = self.send(request, timeout=timeout, proxies=proxies)
+        response.content  # noqa: B018 - reads it
+        return response
+
     def cert_verify(self, conn: t.Any, _url: t.Any, verify: t.Any, _cert: t.Any) -> None:
         conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
 
@@ -212,6 +229,21 @@ def login_secrets(userinfo: str) -> set[str]:
     return {secret for piece in pieces for secret in (piece, unquote(piece)) if secret}
 
 
+def new_session() -> t.Any:
+    """A session of requests for other servers than the API's, which are not told the key."""
+    session = requests.Session()
+    session.headers["User-Agent"] = USER_AGENT
+    session.trust_env = False  # no netrc, and see `proxies_for`
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter_with(ca_bundle(None), True))
+    return session
+
+
+def is_tls_fault(error: Exception) -> bool:
+    """Whether it will be the same next time."""
+    return isinstance(error, requests.exceptions.SSLError)
+
+
 def explain_fault(error: Exception, timeout: float) -> str:
     """The reason of a requests exception in plain words, without the library's object dumps."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
@@ -227,6 +259,6 @@ def explain_fault(error: Exception, timeout: float) -> str:
     proxies = getproxies_environment().values()
     for secret in sorted(set().union(*(login_secrets(userinfo(proxy)) for proxy in proxies)), key=len, reverse=True):
         words = words.replace(secret, "***")  # a proxy may say what it thinks of them
-    if isinstance(error, requests.exceptions.SSLError):
+    if is_tls_fault(error):
         return f"TLS failed, {words} (see ca_path and validate_certs)"
     return words

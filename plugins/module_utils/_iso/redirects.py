@@ -51,11 +51,7 @@ def resolve_redirects(url: str, timeout: float) -> str:
     """
     deadline = Deadline(timeout)
     is_safe = url.lower().startswith("https:")
-    with transport.requests.Session() as session:
-        session.headers["User-Agent"] = transport.USER_AGENT
-        session.trust_env = False  # no netrc, and see `proxies_for`
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, transport.adapter_with(transport.ca_bundle(None), True))
+    with transport.new_session() as session:
         for _hop in range(MAX_HOPS):
             status, location = _probe(session, url, max(transport.SHORTEST_TIMEOUT, deadline.left()))
             if 200 <= status < 300:
