@@ -105,6 +105,7 @@ def test_installer_that_cannot_install_stays(stage: Stage, media: Media, tmp_pat
     assert stage.machines.power_state(vps) == "running"
 
 
+@pytest.mark.exhaustive  # to build the media takes a minute, once more where another worker does it
 def test_command(media: Media, tmp_path: Path) -> None:
     key = media.private_key.with_suffix(".pub")
     command = [sys.executable, "-m", "media", "linux", str(tmp_path / "named.iso"), "--ssh-key", str(key)]
