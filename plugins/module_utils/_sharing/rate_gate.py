@@ -40,7 +40,7 @@ LARGEST = 1e12  # no time and no count is larger
 class RateGate:
     """Closed until a time; then permissions are due ``gap`` seconds apart, or at once when it is 0.
 
-    ``granted`` requests went through since the refusal at ``closed_at``. Tickets are due faster while there are
+    ``granted`` requests went through since the refusal at ``closed_at``. Permissions are due faster while there are
     ``saved`` seconds to make up for. Polls are ``poll_gap`` seconds apart.
     """
 

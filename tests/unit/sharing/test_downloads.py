@@ -14,7 +14,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.apply import IsoApplier, IsoProgress
-from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import IsoWish
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import IsoWish, Plan
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import (
     JOB_MEMORY,
     LOOK_AGAIN,
@@ -78,15 +78,22 @@ class Run:
         self.client.say = say
         return self
 
-    def _applier(self) -> IsoApplier:
+    def _applier(self, kind: type[IsoApplier] = IsoApplier) -> IsoApplier:
         progress = self.progress
-        return IsoApplier(self.client, self.site.vps.id, progress.wish, self.downloads, self._find_url, progress)
+        return kind(self.client, self.site.vps.id, progress.wish, self.downloads, self._find_url, progress)
 
     def go(self) -> IsoProgress:
         """What is left to do, after what has been read."""
-        applier = self._applier()
-        setattr(applier, "foresee", lambda: self.plan)  # noqa: B010
-        applier.apply()
+        plan = self.plan
+
+        class Planned(IsoApplier):
+            """One that has read and planned already."""
+
+            def foresee(self) -> Plan:
+                """What was planned."""
+                return plan
+
+        self._applier(Planned).apply()
         return self.progress
 
     def refused(self) -> HostUpError:
