@@ -254,9 +254,16 @@ class Lab:
     def files_with(self, secret: str) -> list[Path]:
         """The files that hold a secret, once Ansible has cleared up behind an asynchronous task."""
 
+        def holds_it(path: Path) -> bool:
+            try:
+                return secret.encode() in path.read_bytes()
+            except FileNotFoundError:  # cleared up just now
+                return False
+
         def find() -> list[Path]:
-            files = [path for path in self.folder.rglob("*") if path.is_file()]
-            return [path for path in files if secret.encode() in path.read_bytes()]
+            # os.walk goes on where a folder is cleared up under its feet, rglob does not
+            files = [Path(folder, name) for folder, _folders, names in os.walk(self.folder) for name in names]
+            return [path for path in files if path.is_file() and holds_it(path)]
 
         with suppress(TimeoutError):
             self.until(lambda: not any("ansible-tmp-" in str(path) for path in find()), 15)
