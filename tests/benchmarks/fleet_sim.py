@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import random
 from collections.abc import Generator, Iterator
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing import rate_gate
-from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import Budget, RateGate
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import RateGate
 
 SLACK = 1e-6  # seconds; who comes back when told to must not be refused for a rounding error
 LONGEST_BACKOFF = 30.0  # as in _client
@@ -29,7 +30,8 @@ class Limit:
 
     ``burst``: what a bucket of tokens holds; ``None`` for fixed windows, each of which begins with the first request
     after the one before. ``tells``: what a 429 says, ``Retry-After`` in whole seconds ("seconds"), the exact time of
-    the reset ("reset") or "nothing". ``on_success``: successes have the three rate headers, too.
+    the reset ("reset") or "nothing". ``on_success``: successes have the three rate headers, too. At ``lifted_at`` the
+    limit goes.
     """
 
     limit: int = 100
@@ -37,6 +39,7 @@ class Limit:
     burst: int | None = None
     tells: str = "seconds"
     on_success: bool = False
+    lifted_at: float = math.inf
 
     def floor(self, requests: int) -> float:
         """When the last of so many requests can go through at the soonest, counted from the first.
@@ -140,6 +143,25 @@ def simulate(
     )
 
 
+def recovery(limit: Limit, *, forks: int, latency: float = 0.1, seed: int = 0) -> tuple[float, int]:
+    """How soon a busy fleet is back to half the pace of an unlimited API, once ``limit`` was lifted.
+
+    In seconds since the gate opened for the last time, and in requests. The pace is that of the next 20 requests.
+    """
+    fleet = _Fleet(limit, latency, random.Random(seed))
+    shared = _Shared()
+    for _worker in range(forks):
+        fleet.start(_work(fleet, _Pace(fleet, shared), itertools.repeat(0.0), [0.0], math.inf))
+    fleet.run(limit.lifted_at + 100.0)
+    unlimited = latency / forks
+    opened = max(limit.lifted_at, shared.gate.closed_until)
+    free = [at - opened for at in fleet.free]
+    for number, (first, last) in enumerate(zip(free, free[20:], strict=False)):
+        if last - first <= 2 * 20 * unlimited:
+            return first, number
+    return math.inf, len(free)
+
+
 @dataclass
 class _Shared:
     """A gate, and the workers that sleep with a permission of it."""
@@ -151,9 +173,8 @@ class _Shared:
 @dataclass(frozen=True)
 class _Answer:
     is_refusal: bool
-    budget: Budget | None
+    used_up_for: float | None
     pause: float
-    limit: int | None
 
 
 class _Fleet:
@@ -165,6 +186,7 @@ class _Fleet:
         self.now = 0.0
         self.refusals = 0
         self.durations: list[float] = []
+        self.free: list[float] = []  # when requests were counted after the limit had gone
         self._latency = latency
         self._left = float(limit.burst or 0)  # tokens, or what is left of the window
         self._since = -math.inf  # when the window began, or the last token was counted
@@ -179,9 +201,9 @@ class _Fleet:
         self._due.append((0.0, 0, 0))
         self._wake(len(self._workers) - 1, 0.0)
 
-    def run(self) -> None:
+    def run(self, end: float = math.inf) -> None:
         """Go on until there is nothing left to do."""
-        while self._agenda:
+        while self._agenda and self.now < end:
             entry = heapq.heappop(self._agenda)
             at, _order, worker = entry
             if self._due[worker] is not entry:
@@ -217,6 +239,9 @@ class _Fleet:
 
     def _count(self) -> _Answer:
         """Count a request as the API does, and tell what the API tells."""
+        if self.now >= self.limit.lifted_at:
+            self.free.append(self.now)
+            return _Answer(False, None, 0.0)
         limit, each = self.limit, self.limit.window / self.limit.limit
         if limit.burst is None:
             if self.now + SLACK >= self._since + limit.window:
@@ -233,8 +258,7 @@ class _Fleet:
         else:
             reset = each * ((limit.burst if left else 1) - self._left)
         pause = {"seconds": float(math.ceil(reset - SLACK)), "reset": reset, "nothing": 0.0}[limit.tells]
-        budget = Budget(limit.limit, left, reset) if limit.on_success else None
-        return _Answer(is_refusal, budget, pause, None if limit.tells == "nothing" else limit.limit)
+        return _Answer(is_refusal, reset if limit.on_success and not left else None, pause)
 
 
 def _work(
@@ -246,7 +270,7 @@ def _work(
         started = fleet.now
         for wait in waits:
             yield fleet.now + wait, None
-            if not (yield from send.request(started + deadline, wait > 0)):
+            if not (yield from send.request(started + deadline)):
                 break
         else:
             fleet.durations.append(fleet.now - started)
@@ -259,7 +283,7 @@ class _Retry:
     fleet: _Fleet
     peer: Peer
 
-    def request(self, give_up_at: float, _is_poll: bool) -> _Steps[bool]:
+    def request(self, give_up_at: float) -> _Steps[bool]:
         """Send until it goes through; returns whether it did."""
         for tries in range(self.peer.tries):
             answer = yield from self.fleet.send()
@@ -280,18 +304,17 @@ class _Pace:
     fleet: _Fleet
     shared: _Shared
 
-    def request(self, give_up_at: float, is_poll: bool) -> _Steps[bool]:
+    def request(self, give_up_at: float) -> _Steps[bool]:
         """Send until it goes through; returns whether it did."""
         fleet, shared = self.fleet, self.shared
-        asked, refusals = fleet.now, 0
+        refusals = 0
         while True:
-            waited = fleet.now - asked if is_poll else None
-            shared.gate, permission = rate_gate.ask_permission(shared.gate, fleet.now, fleet.random.random(), waited)
+            shared.gate, permission = rate_gate.ask_permission(shared.gate, fleet.now)
             if permission.at > give_up_at:
                 return False
             if permission.at > fleet.now:
                 yield permission.at, shared
-            if not (permission.is_valid and rate_gate.still_holds(shared.gate, permission)):
+            if not rate_gate.still_holds(shared.gate, permission):
                 continue
             sent_at = fleet.now
             answer = yield from fleet.send()
@@ -300,9 +323,9 @@ class _Pace:
                 backoff = min(0.5 * 2.0**refusals, LONGEST_BACKOFF)
                 pause = max(answer.pause, backoff) + fleet.random.uniform(0.0, backoff / 2)
                 refusals += 1
-                shared.gate = rate_gate.refused(before, fleet.now, sent_at, pause, answer.limit)
+                shared.gate = rate_gate.refused(before, fleet.now, sent_at, pause)
             else:
-                shared.gate = rate_gate.went_through(before, fleet.now, sent_at, answer.budget)
+                shared.gate = rate_gate.went_through(before, fleet.now, sent_at, answer.used_up_for)
             if shared.gate.closed_until != before.closed_until:
                 fleet.tell(shared)
             if not answer.is_refusal:

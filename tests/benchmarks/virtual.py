@@ -10,13 +10,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import VPS_ISO
-from benchmarks.fleet_sim import PEERS, Limit, simulate
+from benchmarks.fleet_sim import PEERS, Limit, recovery, simulate
 from benchmarks.fleet_sim import Outcome as Simulated
 from support.site import Clock, Site
 
@@ -235,6 +236,11 @@ def simulated(stage: Stage) -> Section:
                 f"{Figures([each.over_floor for each in apart]).text()}",
             )
         )
+    for name, limit in limits.items():
+        lifted = replace(limit, lifted_at=131.0)
+        slowest = max(recovery(lifted, forks=forks, seed=seed)[0] for seed in range(seeds))
+        what = f"{name}, lifted: seconds until half the pace of an API without a limit"
+        rows.append(at_most(what, Figures([slowest]), 30, form=".0f", gates=True))
     return Section(
         f"{hosts:,} hosts, simulated",
         f"`tests/benchmarks/fleet_sim.py`, {seeds} seeds: {forks} forks, three requests a host, "

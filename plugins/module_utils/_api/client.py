@@ -31,7 +31,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import (
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import Notes
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.pacing import Pace
-from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import LONGEST_PAUSE, Budget
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import LONGEST_PAUSE
 
 NOT_READY_PATIENCE = 60.0  # seconds of "vps_not_ready" before it is told
 LONGEST_BACKOFF = 30.0  # seconds
@@ -181,12 +181,9 @@ class Client:
         """Close the connections."""
         self._adapter.close()
 
-    def get(self, path: str, query: t.Mapping[str, str] | None = None, *, is_poll: bool = False) -> Answer:
-        """Read ``path`` (from the origin's root). Repeated after transport faults and 5xx. Raises HostUpError.
-
-        Where requests have to wait for the API's rate limit, a poll lets others go first.
-        """
-        return self._request("GET", path, query=query, is_poll=is_poll)
+    def get(self, path: str, query: t.Mapping[str, str] | None = None) -> Answer:
+        """Read ``path`` (from the origin's root). Repeated after transport faults and 5xx. Raises HostUpError."""
+        return self._request("GET", path, query=query)
 
     def post(self, path: str, body: t.Mapping[str, t.Any]) -> Answer:
         """Write. Repeated only when the API has refused it; HostUpError.outcome_unknown tells what cannot be known."""
@@ -218,8 +215,6 @@ class Client:
         path: str,
         query: t.Mapping[str, str] | None = None,
         body: t.Mapping[str, t.Any] | None = None,
-        *,
-        is_poll: bool = False,
     ) -> Answer:
         if leads_elsewhere(path.partition("?")[0]):
             raise HostUpError(
@@ -229,7 +224,7 @@ class Client:
         faults = refusals = not_ready = 0
         not_ready_until = _clock.monotonic() + NOT_READY_PATIENCE
         while True:
-            sent_at = self._pace.wait(is_poll=is_poll)
+            sent_at = self._pace.wait()
             try:
                 return self._once(method, path, query, body, sent_at)
             except HostUpError as error:
@@ -239,7 +234,7 @@ class Client:
                     delay = max(backoff(refusals), error.retry_after or 0.0)
                     delay += random.uniform(0.0, backoff(refusals - 1))
                     refusals += 1
-                    self._pace.refused(sent_at, delay, error.rate_limit)  # the others are to know, whatever we do
+                    self._pace.refused(sent_at, delay)  # the others are to know, whatever we do
                 elif error.problem.code == "vps_not_ready" and _clock.monotonic() < not_ready_until:
                     delay = _jittered(backoff(not_ready))
                     not_ready += 1
@@ -291,7 +286,7 @@ class Client:
             ) from None
         self.watch(response)
         if response.status_code != 429:
-            self._pace.went_through(sent_at, rate_budget(response.headers))
+            self._pace.went_through(sent_at, used_up_for(response.headers))
         return _read_answer(method, path, response)
 
 
@@ -314,7 +309,6 @@ def _read_answer(method: str, path: str, response: t.Any) -> Answer:
             transient=is_unsettled,
             outcome_unknown=is_unsettled and method != "GET",
             retry_after=_seconds(problem.extra.get("retryAfter")) if wait is None and status == 429 else wait,
-            rate_limit=_number(response.headers, "X-RateLimit-Limit"),
         )
     with contextlib.suppress(ValueError):
         try:
@@ -382,8 +376,8 @@ def retry_after(headers: t.Mapping[str, str]) -> float | None:
     if seconds is None and value:
         with contextlib.suppress(ValueError, TypeError):
             seconds = (parsedate_to_datetime(value) - _server_time(headers)).total_seconds()
-    if seconds is None and headers.get("X-RateLimit-Remaining") == "0":
-        seconds = _seconds_to_reset(headers)
+    if seconds is None:
+        seconds = used_up_for(headers)
     return None if seconds is None else min(max(0.0, seconds), LONGEST_PAUSE)
 
 
@@ -392,24 +386,12 @@ def _seconds(value: object) -> float | None:
     return min(float(str(value)), LONGEST_PAUSE) if SECONDS_PATTERN.fullmatch(str(value)) else None
 
 
-def rate_budget(headers: t.Mapping[str, str]) -> Budget | None:
-    """What the three X-RateLimit headers tell, ``None`` unless all of them can be read (contract, "Errors")."""
-    limit, remaining = (_number(headers, f"X-RateLimit-{name}") for name in ("Limit", "Remaining"))
-    if limit is None or remaining is None:
-        return None
-    seconds = _seconds_to_reset(headers)
-    return None if seconds is None else Budget(limit, remaining, max(0.0, seconds))
-
-
-def _number(headers: t.Mapping[str, str], name: str) -> int | None:
-    value = headers.get(name, "")
-    return int(value) if value.isdecimal() and len(value) < 10 else None
-
-
-def _seconds_to_reset(headers: t.Mapping[str, str]) -> float | None:
-    with contextlib.suppress(ValueError, TypeError):
-        reset = datetime.fromisoformat(headers.get("X-RateLimit-Reset", "").replace("Z", "+00:00"))
-        return (reset - _server_time(headers)).total_seconds()
+def used_up_for(headers: t.Mapping[str, str]) -> float | None:
+    """Seconds to ``X-RateLimit-Reset``, where the headers say that no request remains (contract, "Errors")."""
+    if headers.get("X-RateLimit-Remaining") == "0":
+        with contextlib.suppress(ValueError, TypeError):
+            reset = datetime.fromisoformat(headers.get("X-RateLimit-Reset", "").replace("Z", "+00:00"))
+            return (reset - _server_time(headers)).total_seconds()
     return None
 
 

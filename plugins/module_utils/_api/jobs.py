@@ -171,7 +171,7 @@ def look_at(client: Client, job: Job) -> Job:
     if path is None:
         return replace(job, status=FORGOTTEN)
     try:
-        answer = client.get(path, is_poll=True)
+        answer = client.get(path)
     except HostUpError as error:
         if error.problem.status == 404:
             return replace(job, status=FORGOTTEN)

@@ -14,7 +14,6 @@ from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadlin
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, Problem
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import Notes, name_of
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import (
-    Budget,
     Permission,
     RateGate,
     ask_permission,
@@ -41,30 +40,27 @@ class Pace:
         self._say: t.Callable[[str], None] | None = say
         self._gate = RateGate()
 
-    def wait(self, *, is_poll: bool = False) -> float:
+    def wait(self) -> float:
         """Wait until a request may be sent, and return the time. Raises HostUpError when the deadline comes first."""
-        asked = _clock.monotonic()
-        while True:
-            waited = _clock.monotonic() - asked if is_poll else None
-            permission = self._ask_permission(waited)
-            if self._wait_for(permission):
-                return _clock.now()
+        while not self._wait_for(self._ask_permission()):
+            pass
+        return _clock.now()
 
-    def went_through(self, sent_at: float, budget: Budget | None) -> None:
-        """Note a request that was not refused."""
-        if self._gate.gap or budget:
-            self._change(lambda gate, now: went_through(gate, now, sent_at, budget))
+    def went_through(self, sent_at: float, used_up_for: float | None) -> None:
+        """Note a request that was not refused, and that no more remain for so many seconds."""
+        if used_up_for is not None or not self._gate.is_open(sent_at):
+            self._change(lambda gate, now: went_through(gate, now, sent_at, used_up_for))
 
-    def refused(self, sent_at: float, pause: float, limit: int | None) -> None:
+    def refused(self, sent_at: float, pause: float) -> None:
         """Note a refusal that asks to come back in ``pause`` seconds."""
-        self._change(lambda gate, now: refused(gate, now, sent_at, pause, limit))
+        self._change(lambda gate, now: refused(gate, now, sent_at, pause))
 
-    def _ask_permission(self, waited: float | None) -> Permission:
+    def _ask_permission(self) -> Permission:
         permission = Permission(0.0, 0.0)
 
         def take(gate: RateGate, now: float) -> RateGate:
             nonlocal permission
-            gate, permission = ask_permission(gate, now, random.random(), waited)
+            gate, permission = ask_permission(gate, now)
             return gate
 
         self._change(take)
@@ -76,7 +72,7 @@ class Pace:
         while True:
             left = due - _clock.monotonic()
             if left <= 0.0:
-                return permission.is_valid
+                return True
             if left > self._deadline.left():
                 raise HostUpError(
                     f"The API's rate limit is used up: the next request may be sent in {left:.0f} s, "

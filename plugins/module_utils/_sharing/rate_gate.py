@@ -5,14 +5,14 @@
 """The rate gate as pure functions: who may send when, once the API has refused somebody for its rate limit.
 
 Everybody who uses one key at one origin goes by one `RateGate`. Nobody waits until the API refuses a request, or says
-that nothing remains. The gate is then closed for as long as the API asks for, and afterwards requests need permissions,
-which are a gap apart. The gap is measured: how many requests went through from one refusal to the next. It shrinks with
-every success, and so finds out when the limit is higher. After a pause permissions come faster at first, the longer the
-pause: an API that counts in windows begins a new one, an API that counts in tokens has saved them up. What is not used
-for a while is forgotten.
+that nothing remains. The gate is then closed for as long as the API asks for. Afterwards requests need permissions, a
+gap apart: the time that a request took on the average since the refusal before this one. What could not be sent during
+a long pause is made up for at first, for an API that counts in windows has begun a new one. Then the pace grows, slowly
+and ever faster, and so the gate finds out that the limit is higher or gone: half a minute after it opened nobody waits
+any more, unless the API has refused another request.
 
-All times are seconds of one clock that the caller chooses. The numbers were chosen by simulation, see
-``tests/benchmarks/fleet_sim.py``.
+All times are seconds of one clock that the caller chooses. ``docs/decisions/rate-gate.md`` says which row of the
+simulation each number is there for.
 """
 
 from __future__ import annotations
@@ -20,88 +20,50 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, replace
 
 LONGEST_PAUSE = 900.0  # seconds; no answer and no file can close the gate for longer
-LONGEST_GUESS = 30.0  # seconds for which the gate is closed on its own account, where pauses turn out too short
-ROUNDED = 2.0  # seconds; a pause up to that may be a fraction of a second that was rounded up, and tells no gap
-SAME_WAVE = 1.0  # seconds by which refusals that belong together may differ: some are rounded
-FIRST_GAP = 0.1  # seconds between permissions, while nothing is known of the limit
-SHORTEST_GAP = 0.005  # seconds; less than that is no gap at all
-LONGEST_GAP = 10.0
-SHRINK = 0.99  # of the gap, with every success
-GROWTH = 3  # times the gap at most by one refusal: it may be that few requests went through because few were made
-CATCH_UP = 8.0  # times as fast at most, while what could not be sent during a pause is made up for
-HORIZON = 30.0  # seconds ahead for which permissions are given out; what killed tasks hold is lost for no longer
-FORGET = 120.0  # seconds after the last permission
-POLL_PATIENCE = 20.0  # seconds that a poll lets other requests go first
-POLLS_OF_BUDGET = 3  # polls take one in so many of a budget that is known
+FIRST_GAP = 0.08  # seconds between permissions, while nothing is known of the limit
+LONGEST_GAP = 10.0  # seconds
+CATCH_UP = 8.0  # times the pace, while what could not be sent during a pause is made up for
+ROUNDED = 2.0  # seconds of a pause that are not made up for: they may be rounding, and the client's own jitter
+DOUBLED = 9.0  # seconds after opening when the pace has doubled; after twice as many it is 2**4, after thrice 2**9
+RECOVERED = 27.0  # seconds after opening when the gate no longer counts
 LARGEST = 1e12  # no time and no count is larger
 
 
 @dataclass(frozen=True)
 class RateGate:
-    """Closed until a time; then permissions are due ``gap`` seconds apart, or at once when it is 0.
+    """Closed until a time; then permissions are due ``gap`` seconds apart at first, or at once when it is 0.
 
-    ``granted`` requests went through since the refusal at ``closed_at``. Permissions are due faster while there are
-    ``saved`` seconds to make up for. Polls are ``poll_gap`` seconds apart.
+    ``granted`` requests went through since the refusal at ``closed_at``.
     """
 
     closed_until: float = 0.0
     closed_at: float = 0.0
     granted: int = 0
     gap: float = 0.0
-    saved: float = 0.0
     next_permission: float = 0.0
-    poll_gap: float = 0.0
-    next_poll: float = 0.0
+
+    def is_open(self, now: float) -> bool:
+        """Whether nobody needs to wait, or to count."""
+        return not self.gap or now > self.closed_until + RECOVERED
 
 
 @dataclass(frozen=True)
 class Permission:
-    """When to send, as long as the gate is not closed anew; without ``is_valid``, when to ask again."""
+    """When to send, as long as the gate is not closed anew."""
 
     at: float
     closed_until: float
-    is_valid: bool = True
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What the API's headers tell of a window: its size, what is left of it, and the seconds until it ends."""
-
-    limit: int
-    remaining: int
-    ends_in: float
-
-
-def ask_permission(
-    gate: RateGate, now: float, spread: float, poll_waited: float | None = None
-) -> tuple[RateGate, Permission]:
-    """Ask when to send. ``spread`` is a random number from 0 to 1.
-
-    ``poll_waited``: the request is a poll, and has waited for so many seconds. Polls give way to real work.
-    """
-    if now > max(gate.closed_until, gate.next_permission) + FORGET:
-        gate = replace(gate, gap=0.0, granted=0, saved=0.0)
-    opens = max(now, gate.closed_until)
-    backlog = max(0.0, gate.next_permission - opens)
-    if poll_waited is not None:
-        if now < gate.next_poll:
-            return gate, _ask_again(gate, gate.next_poll + gate.poll_gap * spread)
-        if backlog and poll_waited < POLL_PATIENCE:
-            return gate, _ask_again(gate, opens + min(backlog, POLL_PATIENCE / 4) * (1 + spread))
-        if gate.poll_gap:
-            gate = replace(gate, next_poll=now + gate.poll_gap)
-    if not gate.gap:
-        return gate, Permission(opens, gate.closed_until)
-    if backlog > HORIZON:
-        return gate, _ask_again(gate, opens + HORIZON * (1 + spread) / 2)
-    due = opens + backlog
-    gap = gate.gap / min(CATCH_UP, 1.0 + gate.saved)
-    saved = max(0.0, gate.saved - (gate.gap - gap))
-    return replace(gate, next_permission=due + gap, saved=saved), Permission(due, gate.closed_until)
-
-
-def _ask_again(gate: RateGate, at: float) -> Permission:
-    return Permission(at, gate.closed_until, is_valid=False)
+def ask_permission(gate: RateGate, now: float) -> tuple[RateGate, Permission]:
+    """Ask when to send."""
+    due = max(now, gate.closed_until, gate.next_permission)
+    if not gate.is_open(due):
+        since = due - gate.closed_until
+        saved = gate.closed_until - gate.closed_at - ROUNDED
+        pace = CATCH_UP if since * CATCH_UP < saved else 2 ** (since / DOUBLED) ** 2
+        gate = replace(gate, next_permission=due + gate.gap / pace)
+    return gate, Permission(due, gate.closed_until)
 
 
 def still_holds(gate: RateGate, permission: Permission) -> bool:
@@ -109,40 +71,26 @@ def still_holds(gate: RateGate, permission: Permission) -> bool:
     return permission.closed_until == gate.closed_until
 
 
-def went_through(gate: RateGate, now: float, sent_at: float, budget: Budget | None = None) -> RateGate:
-    """The gate after a request that was not refused."""
+def went_through(gate: RateGate, now: float, sent_at: float, used_up_for: float | None = None) -> RateGate:
+    """The gate after a request that was not refused; the API may say that no other remains for so many seconds."""
     if gate.gap and sent_at >= gate.closed_until:
-        gap = gate.gap
-        if budget is None or budget.remaining * gap > budget.ends_in:  # else all that remains will be used anyway
-            gap *= SHRINK
-        gate = replace(gate, gap=gap if gap > SHORTEST_GAP else 0.0, granted=gate.granted + 1)
-    if budget is None:
-        return gate
-    is_ample = budget.remaining * POLLS_OF_BUDGET > budget.limit * (POLLS_OF_BUDGET - 1)
-    poll_gap = 0.0 if is_ample else POLLS_OF_BUDGET * budget.ends_in / max(1, budget.remaining)
-    gate = replace(gate, poll_gap=min(poll_gap, LONGEST_GAP))
-    if budget.remaining > 0 or (gate.gap and budget.ends_in <= SAME_WAVE):  # permissions will hardly come sooner
-        return gate
-    return refused(gate, now, sent_at, budget.ends_in, budget.limit)
+        gate = replace(gate, granted=gate.granted + 1)
+    return gate if used_up_for is None else refused(gate, now, sent_at, used_up_for)
 
 
-def refused(gate: RateGate, now: float, sent_at: float, pause: float, limit: int | None = None) -> RateGate:
+def refused(gate: RateGate, now: float, sent_at: float, pause: float) -> RateGate:
     """The gate after a refusal that asks to come back in ``pause`` seconds, or when nothing remains until then."""
     pause = min(max(pause, 0.0), LONGEST_PAUSE)
     until = now + pause
-    if sent_at < gate.closed_until:  # sent before the gate was closed: nothing new
-        if until <= gate.closed_until + SAME_WAVE:
-            return gate
-        return replace(gate, closed_until=until, next_permission=until)
-    if gate.gap and not gate.granted:  # the pause was too short
-        until = max(until, now + min((now - gate.closed_at) / 2, LONGEST_GUESS))
-        return replace(gate, closed_until=until, next_permission=until, saved=until - gate.closed_at)
-    if gate.gap:
-        gap = min((now - gate.closed_at) / gate.granted, max(gate.gap * GROWTH, FIRST_GAP))
+    if sent_at < gate.closed_until:  # sent before the gate was closed: it tells nothing new of the gap
+        return gate if until <= gate.closed_until else replace(gate, closed_until=until, next_permission=until)
+    if gate.is_open(now):
+        gap = FIRST_GAP
+    elif gate.granted:
+        gap = (now - gate.closed_at) / gate.granted
     else:
-        gap = pause / limit if limit and pause > ROUNDED else FIRST_GAP
-    gap = min(max(gap, SHORTEST_GAP * 2), LONGEST_GAP)
-    return RateGate(until, now, 0, gap, pause, until, gate.poll_gap, gate.next_poll)
+        gap = gate.gap  # the pause was too short
+    return RateGate(until, now, 0, min(gap, LONGEST_GAP), until)
 
 
 def dump_rate_gate(gate: RateGate) -> list[float]:
@@ -159,14 +107,13 @@ def parse_rate_gate(document: object, now: float) -> RateGate:
         return RateGate()
     if not all(type(number) in (int, float) and 0 <= number <= LARGEST for number in document):
         return RateGate()
-    numbers = [float(number) for number in document]
-    gate = RateGate(numbers[0], numbers[1], int(numbers[2]), *numbers[3:])
+    closed_until, closed_at, granted, gap, next_permission = (float(number) for number in document)
     bounds = (
-        (gate.closed_until, now + LONGEST_PAUSE),
-        (gate.closed_at, now),
-        (gate.gap, LONGEST_GAP),
-        (gate.next_permission, max(now, gate.closed_until) + HORIZON + LONGEST_GAP),
-        (gate.poll_gap, LONGEST_GAP),
-        (gate.next_poll, now + LONGEST_GAP),
+        (closed_until, now + LONGEST_PAUSE),
+        (closed_at, now),
+        (gap, LONGEST_GAP),
+        (next_permission, max(now, closed_until) + RECOVERED + LONGEST_GAP),
     )
-    return gate if all(number <= bound for number, bound in bounds) else RateGate()
+    if any(number > bound for number, bound in bounds):
+        return RateGate()
+    return RateGate(closed_until, closed_at, int(granted), gap, next_permission)

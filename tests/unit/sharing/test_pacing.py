@@ -13,11 +13,9 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUp
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing import notes as _notes
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing import pacing as _pacing
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import Notes, name_of
-from ansible_collections.hostup.cloud.plugins.module_utils._sharing.pacing import LOOK_AGAIN, Pace
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.pacing import Pace
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import (
     LONGEST_PAUSE,
-    POLL_PATIENCE,
-    Budget,
     RateGate,
     dump_rate_gate,
 )
@@ -42,14 +40,14 @@ class Asker:
         self.warned: list[str] = []
         self.pace = Pace(Notes(self.warned.append), origin, key, Deadline(seconds), self.said.append)
 
-    def waits(self, is_poll: bool = False) -> float:
+    def waits(self) -> float:
         """The seconds until this task may send."""
         begin = self.clock.now
-        self.pace.wait(is_poll=is_poll)
+        self.pace.wait()
         return self.clock.now - begin
 
     def is_refused(self, pause: float = 60.0) -> None:
-        self.pace.refused(self.clock.time(), pause, None)
+        self.pace.refused(self.clock.time(), pause)
 
 
 class Uncounted(list[float]):
@@ -110,7 +108,6 @@ def test_an_open_gate_costs_nothing(clock: Clock, cache: Path) -> None:
     for _time in range(50):
         sent_at = asker.pace.wait()
         asker.pace.went_through(sent_at, None)
-        asker.pace.wait(is_poll=True)
     assert clock.waits == [] and asker.said == [] and asker.warned == []
     assert [path.stat().st_size for path in cache.iterdir()] == [0], "nothing is written"
 
@@ -151,12 +148,12 @@ def test_other_users_do_not_wait(clock: Clock, tmp_path: Path, monkeypatch: pyte
 
 def test_who_was_not_refused_makes_nobody_wait(clock: Clock) -> None:
     asker = Asker(clock)
-    asker.pace.went_through(clock.time(), Budget(100, 99, 60.0))
+    asker.pace.went_through(clock.time(), None)
     assert Asker(clock).waits() == 0
 
 
 def test_nothing_remains(clock: Clock) -> None:
-    Asker(clock).pace.went_through(clock.time(), Budget(100, 0, 42.0))
+    Asker(clock).pace.went_through(clock.time(), 42.0)
     assert 42 <= Asker(clock).waits() <= 42 * SLACK
 
 
@@ -314,22 +311,18 @@ def test_a_gate_from_the_future_stops_nobody(clock: Clock) -> None:
         RateGate(closed_until=1_800_000_060, closed_at=1_800_000_030),
         RateGate(gap=0.1, next_permission=1_800_003_600),
         RateGate(gap=1e6),
-        RateGate(poll_gap=10.0, next_poll=1_800_003_600),
     ],
 )
 def test_what_no_gate_can_be_stops_nobody(clock: Clock, gate: RateGate) -> None:
     put_gate(gate)
     assert Asker(clock).waits() == 0
-    assert Asker(clock).waits(is_poll=True) == 0
 
 
 @pytest.mark.usefixtures("_patient")
 def test_the_worst_that_a_file_can_do(clock: Clock) -> None:
-    put_gate(
-        RateGate(clock.now + LONGEST_PAUSE, clock.now, 0, 10.0, 0.0, clock.now + LONGEST_PAUSE + 40, 10.0, clock.now)
-    )
+    put_gate(RateGate(clock.now + LONGEST_PAUSE, clock.now, 0, 10.0, clock.now + LONGEST_PAUSE + 30))
     assert Asker(clock).waits() <= LONGEST_PAUSE + 60 + 90
-    assert Asker(clock).waits(is_poll=True) <= 60 + 90
+    assert Asker(clock).waits() == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b'{"version": 1, "note": "x"}', b'{"version": 1, "note": [1e999]}'])
@@ -407,55 +400,6 @@ def test_a_clock_of_the_server_that_is_wrong(site: Site) -> None:
     headers = {"Retry-After": "Mon, 01 Jan 2001 00:00:30 GMT", "Date": "Mon, 01 Jan 2001 00:00:00 GMT"}
     site.fault("problem", status=429, headers=headers)
     assert 30 <= read(site) <= 30 * SLACK
-
-
-# --- polls
-
-
-def test_polls_let_others_go_first(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also those who come later."""
-    worker, poller = Asker(clock), Asker(clock)
-    worker.is_refused(10)
-    permissions = [worker.pace._ask_permission(None) for _number in range(30)]
-    assert permissions[0].at < permissions[-1].at
-    at_wait(
-        clock, 2, lambda: permissions.extend(worker.pace._ask_permission(None) for _number in range(10)), monkeypatch
-    )
-    begin = clock.now
-    poller.waits(is_poll=True)
-    assert clock.now >= permissions[-1].at
-    assert clock.now - begin <= 10 + POLL_PATIENCE + (permissions[-1].at - permissions[0].at) + 2 * LOOK_AGAIN
-
-
-def test_a_poll_does_get_its_turn(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker, poller = Asker(clock), Asker(clock)
-    worker.is_refused(5)
-    sleep = clock.sleep
-
-    def busy(seconds: float) -> None:
-        sleep(seconds)
-        for _number in range(20):
-            worker.pace._ask_permission(None)
-
-    busy(0.0)
-    monkeypatch.setattr(clock, "sleep", busy)
-    assert poller.waits(is_poll=True) <= 5 + POLL_PATIENCE + 60
-
-
-def test_a_poll_waits_for_the_gate_too(site: Site) -> None:
-    site.fault("problem", status=429, headers={"Retry-After": "40"})
-    with pytest.raises(HostUpError):
-        read(site, seconds=20)
-    begin = site.clock.now
-    site.client().get(site.iso_path, is_poll=True)
-    assert 40 <= site.clock.now - begin <= 40 * SLACK
-
-
-def test_a_poll_whose_turn_never_comes_ends_at_the_deadline(clock: Clock) -> None:
-    Asker(clock).is_refused(60)
-    with pytest.raises(HostUpError, match="rate limit") as caught:
-        Asker(clock, seconds=30).pace.wait(is_poll=True)
-    assert caught.value.timed_out
 
 
 # --- many at once

@@ -12,16 +12,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import (
+    CATCH_UP,
+    DOUBLED,
     FIRST_GAP,
-    FORGET,
-    HORIZON,
     LONGEST_GAP,
-    LONGEST_GUESS,
     LONGEST_PAUSE,
-    POLL_PATIENCE,
-    SAME_WAVE,
-    SHORTEST_GAP,
-    Budget,
+    RECOVERED,
     Permission,
     RateGate,
     ask_permission,
@@ -31,59 +27,78 @@ from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate im
     still_holds,
     went_through,
 )
-from benchmarks.fleet_sim import PEERS, Limit, simulate
+from benchmarks.fleet_sim import PEERS, Limit, recovery, simulate
 
 NOW = 1_800_000_000.0
 PAUSE = 30.0
 CLOSED = refused(RateGate(), NOW, NOW - 0.1, PAUSE)
 OPEN_AT = NOW + PAUSE
-PACED = replace(CLOSED, saved=0.0)  # with nothing to make up for
+PACED = replace(CLOSED, closed_at=OPEN_AT - 1.0)  # with nothing to make up for
 
 
 def permissions(gate: RateGate, now: float, number: int) -> tuple[RateGate, list[Permission]]:
     """Take some permissions one after the other."""
     taken = []
     for _time in range(number):
-        gate, permission = ask_permission(gate, now, 0.5)
+        gate, permission = ask_permission(gate, now)
         taken.append(permission)
     return gate, taken
 
 
-def succeed(gate: RateGate, now: float, times: int, budget: Budget | None = None) -> RateGate:
+def gaps(taken: list[Permission]) -> list[float]:
+    return [after.at - before.at for before, after in pairwise(taken)]
+
+
+def succeed(gate: RateGate, now: float, times: int) -> RateGate:
     for _time in range(times):
-        gate = went_through(gate, now, now, budget)
+        gate = went_through(gate, now, now)
     return gate
 
 
 def test_an_open_gate_lets_everybody_through_at_once_and_is_not_changed() -> None:
-    for waited in (None, 0.0):
-        assert ask_permission(RateGate(), NOW, 0.5, waited) == (RateGate(), Permission(NOW, 0.0))
+    assert RateGate().is_open(NOW)
+    assert ask_permission(RateGate(), NOW) == (RateGate(), Permission(NOW, 0.0))
     assert went_through(RateGate(), NOW, NOW - 0.1) == RateGate()
-    assert went_through(RateGate(), NOW, NOW - 0.1, Budget(100, 90, 30.0)) == RateGate()
 
 
 def test_nobody_sends_before_the_pause_is_over() -> None:
-    assert CLOSED.closed_until == OPEN_AT
+    assert CLOSED.closed_until == OPEN_AT and not CLOSED.is_open(NOW)
     _gate, taken = permissions(CLOSED, NOW, 5)
-    assert all(permission.is_valid and permission.at >= OPEN_AT for permission in taken)
+    assert all(permission.at >= OPEN_AT for permission in taken)
 
 
 def test_permissions_are_due_in_order_and_a_gap_apart() -> None:
     _gate, taken = permissions(PACED, NOW, 10)
-    assert [permission.at for permission in taken] == pytest.approx([OPEN_AT + n * FIRST_GAP for n in range(10)])
-    _gate, taken = permissions(PACED, OPEN_AT + 50.0, 2)  # nobody has waited meanwhile
-    assert [permission.at for permission in taken] == pytest.approx([OPEN_AT + 50.0, OPEN_AT + 50.0 + FIRST_GAP])
+    assert taken[0].at == OPEN_AT
+    assert gaps(taken) == pytest.approx([FIRST_GAP] * 9, rel=0.01)
+    _gate, taken = permissions(PACED, OPEN_AT + DOUBLED, 2)  # nobody has waited meanwhile
+    assert taken[0].at == OPEN_AT + DOUBLED
+    assert gaps(taken) == pytest.approx([FIRST_GAP / 2])
 
 
 def test_what_could_not_be_sent_during_a_pause_is_made_up_for() -> None:
-    """Faster at first; at the usual gap in the end; never before its time."""
-    gate = refused(RateGate(), NOW, NOW, PAUSE, limit=100)
-    gate, taken = permissions(gate, NOW, 130)
-    steps = [after.at - before.at for before, after in pairwise(taken)]
-    assert steps == pytest.approx(sorted(steps))
-    assert steps[0] < gate.gap / 4
-    assert gate.gap / 1.2 < steps[-1] <= gate.gap
-    assert all(permission.at >= NOW + number * gate.gap for number, permission in enumerate(taken))
+    """Faster at first, at the usual pace then; and never more of it than the pause was long."""
+    gate = replace(CLOSED, gap=0.3)
+    _gate, taken = permissions(gate, NOW, 120)
+    assert gaps(taken)[:80] == pytest.approx([0.3 / CATCH_UP] * 80, rel=1e-3)
+    assert gaps(taken)[100:] == pytest.approx([0.3] * 19, rel=0.5)
+    assert all(permission.at >= NOW + number * gate.gap for number, permission in enumerate(taken[:100]))
+
+
+def test_the_pace_grows_slowly_at_first_and_ever_faster() -> None:
+    gate, taken = permissions(replace(PACED, gap=1.0), OPEN_AT, 500)
+    assert gaps(taken) == sorted(gaps(taken), reverse=True)
+    assert sum(permission.at < OPEN_AT + DOUBLED for permission in taken) < 15, "0.7 of them go by the gap alone"
+    assert gate.is_open(OPEN_AT + RECOVERED + 0.1) and not gate.is_open(OPEN_AT + RECOVERED - 0.1)
+
+
+@pytest.mark.parametrize("gap", [0.05, FIRST_GAP, 1.0, LONGEST_GAP])
+def test_half_a_minute_after_opening_nobody_waits(gap: float) -> None:
+    """Not for those either who hold a permission and were killed."""
+    gate, taken = permissions(replace(PACED, gap=gap), OPEN_AT, 5000)
+    assert taken[-1].at <= OPEN_AT + RECOVERED + gap
+    for at in (OPEN_AT + RECOVERED + gap, OPEN_AT + 3600.0):
+        assert ask_permission(gate, at) == (gate, Permission(at, OPEN_AT))
 
 
 def test_closing_makes_all_permissions_void() -> None:
@@ -91,168 +106,47 @@ def test_closing_makes_all_permissions_void() -> None:
     assert all(still_holds(gate, permission) for permission in taken)
     gate = refused(succeed(gate, OPEN_AT, 1), OPEN_AT + 1.0, OPEN_AT + 0.9, 5.0)
     assert not any(still_holds(gate, permission) for permission in taken)
-    _gate, permission = ask_permission(gate, OPEN_AT + 1.0, 0.5)
+    _gate, permission = ask_permission(gate, OPEN_AT + 1.0)
     assert permission.at == gate.closed_until == OPEN_AT + 6.0
 
 
 def test_a_wave_of_refusals_counts_once() -> None:
     gate, (permission,) = permissions(CLOSED, NOW, 1)
     for seconds in (0.01, 0.2, 0.9):
-        assert refused(gate, NOW + seconds, NOW - 0.05, PAUSE) == gate
-    late = refused(gate, OPEN_AT + 0.5, OPEN_AT - 0.1, 0.2)  # sent before, answered after the gate was open again
-    assert late == gate
-    longer = refused(gate, NOW + 0.1, NOW - 0.05, PAUSE + 2 * SAME_WAVE)
-    assert longer.closed_until == pytest.approx(OPEN_AT + 2 * SAME_WAVE + 0.1)
-    assert longer.gap == gate.gap
+        assert refused(gate, NOW + seconds, NOW - 0.05, PAUSE - seconds) == gate
+    longer = refused(gate, NOW + 0.1, NOW - 0.05, PAUSE + 2.0)
+    assert longer.closed_until == pytest.approx(OPEN_AT + 2.1)
+    assert (longer.gap, longer.closed_at) == (gate.gap, gate.closed_at)
     assert not still_holds(longer, permission)
 
 
-@pytest.mark.parametrize(
-    ("pause", "limit", "gap"),
-    [
-        (30.0, None, FIRST_GAP),
-        (30.0, 100, 0.3),
-        (1.0, 100, FIRST_GAP),  # rounded up: it tells nothing
-        (900.0, 1, LONGEST_GAP),
-        (30.0, 100_000, 2 * SHORTEST_GAP),
-        (30.0, 0, FIRST_GAP),
-    ],
-)
-def test_first_gap(pause: float, limit: int | None, gap: float) -> None:
-    assert refused(RateGate(), NOW, NOW, pause, limit).gap == pytest.approx(gap)
-
-
 def test_the_gap_is_measured_from_one_refusal_to_the_next() -> None:
-    gate = succeed(refused(RateGate(), NOW, NOW, 20.0, limit=40), NOW + 40.0, 100)
+    assert CLOSED.gap == FIRST_GAP
+    gate = succeed(refused(RateGate(), NOW, NOW, 20.0), NOW + 40.0, 80)
     gate = went_through(gate, NOW + 40.0, NOW + 19.9)  # sent before the gate opened: not counted
-    gate = refused(gate, NOW + 50.0, NOW + 49.9, 10.0)
-    assert gate.gap == pytest.approx(0.5)
-    assert (gate.granted, gate.closed_at, gate.closed_until) == (0, NOW + 50.0, NOW + 60.0)
+    gate = refused(gate, NOW + 40.0, NOW + 39.9, 10.0)
+    assert gate == RateGate(NOW + 50.0, NOW + 40.0, 0, 0.5, NOW + 50.0)
 
 
-def test_few_requests_in_a_long_time_do_not_mean_that_no_more_would_have_gone_through() -> None:
-    gate = succeed(CLOSED, NOW + 100.0, 2)
-    assert refused(gate, NOW + 110.0, NOW + 109.9, 1.0).gap < 4 * FIRST_GAP
+def test_what_was_measured_long_ago_is_forgotten() -> None:
+    gate = replace(succeed(CLOSED, OPEN_AT + 1.0, 3), gap=5.0)
+    assert refused(gate, OPEN_AT + RECOVERED + 1.0, OPEN_AT + RECOVERED + 0.9, 1.0).gap == FIRST_GAP
 
 
-def test_pauses_grow_while_nothing_goes_through() -> None:
-    """Where the API does not tell how long to wait; the gap is not to blame."""
-    gate, now, pauses = CLOSED, OPEN_AT, []
-    for _time in range(8):
-        gate = refused(gate, now + 0.1, now, 1.0)
-        pauses.append(gate.closed_until - now - 0.1)
-        now = gate.closed_until
-    assert pauses == sorted(pauses)
-    assert pauses[0] > PAUSE / 3
-    assert pauses[-1] == pytest.approx(LONGEST_GUESS)
-    assert gate.gap == CLOSED.gap
-    assert gate.saved == gate.closed_until - NOW  # nothing went through in all that time
+def test_a_gap_is_bounded() -> None:
+    gate = succeed(refused(RateGate(), NOW, NOW, 600.0), NOW + 600.0, 1)
+    assert refused(gate, NOW + 601.0, NOW + 600.9, 600.0).gap == LONGEST_GAP
 
 
-def test_a_long_pause_that_is_told_is_kept_to() -> None:
-    gate = refused(CLOSED, OPEN_AT + 0.1, OPEN_AT, 100.0)
-    assert gate.closed_until == OPEN_AT + 100.1
-
-
-def test_the_gap_shrinks_with_every_success_and_ends() -> None:
-    gate = PACED
-    gaps = []
-    while gate.gap:
-        gate = succeed(gate, OPEN_AT, 1)
-        gaps.append(gate.gap)
-    assert gaps == sorted(gaps, reverse=True)
-    assert len(gaps) < 400
-    assert ask_permission(gate, OPEN_AT, 0.5) == (gate, Permission(OPEN_AT, gate.closed_until))
-
-
-def test_a_limit_that_is_raised_is_found_out_soon() -> None:
-    """A tenth of the gap in less than a minute."""
-    gate, now = replace(PACED, gap=0.5), OPEN_AT
-    while gate.gap > 0.05:
-        gate, permission = ask_permission(gate, now, 0.5)
-        now = permission.at
-        gate = succeed(gate, now, 1)
-    assert now - OPEN_AT < 60.0
-
-
-def test_what_is_not_used_is_forgotten() -> None:
-    gate, (permission,) = permissions(PACED, NOW, 1)
-    remembered, _permission = ask_permission(gate, permission.at + FORGET - 1.0, 0.5)
-    assert remembered.gap == gate.gap
-    for spread in (0.0, 1.0):
-        forgotten, permission = ask_permission(gate, gate.next_permission + FORGET + 1.0, spread)
-        assert (forgotten.gap, permission.at) == (0.0, gate.next_permission + FORGET + 1.0)
-
-
-@pytest.mark.parametrize("gap", [0.05, FIRST_GAP, 1.0, LONGEST_GAP])
-def test_permissions_of_killed_tasks_delay_others_by_the_horizon_at_most(gap: float) -> None:
-    for spread in (0.0, 0.5, 1.0):
-        gate, _permission = permissions(replace(PACED, gap=gap), OPEN_AT, 700)  # which nobody uses
-        assert gate.next_permission <= OPEN_AT + HORIZON + gap
-        now, asked = OPEN_AT, 0
-        gate, permission = ask_permission(gate, now, spread)
-        while not permission.is_valid:
-            assert permission.at > now
-            now, asked = permission.at, asked + 1
-            gate, permission = ask_permission(gate, now, spread)
-        assert permission.at <= OPEN_AT + HORIZON + gap
-        assert asked <= 2
-
-
-def test_polls_give_way_but_not_for_ever() -> None:
-    gate, _permission = permissions(PACED, OPEN_AT, 100)  # ten seconds of work
-    for spread in (0.0, 1.0):
-        after, permission = ask_permission(gate, OPEN_AT, spread, 0.0)
-        assert after == gate and not permission.is_valid
-        assert OPEN_AT + 1.0 < permission.at <= OPEN_AT + POLL_PATIENCE / 2
-    after, permission = ask_permission(gate, OPEN_AT, 0.5, POLL_PATIENCE)
-    assert permission == Permission(gate.next_permission, gate.closed_until)
-    assert after.next_permission > gate.next_permission
-    _gate, permission = ask_permission(PACED, OPEN_AT, 0.5, 0.0)  # nobody else waits
-    assert permission == Permission(OPEN_AT, gate.closed_until)
-
-
-def test_polls_take_a_third_of_what_is_left_of_a_budget() -> None:
-    gate = went_through(RateGate(), NOW, NOW, Budget(100, 60, 30.0))
-    now, polls = NOW, 0
-    while now < NOW + 30.0:
-        gate, permission = ask_permission(gate, now, 0.0, 0.0)
-        polls += permission.is_valid
-        now = max(now + 0.01, permission.at)
-        _gate, other = ask_permission(gate, now, 0.5)
-        assert other == Permission(now, 0.0)  # real work does not wait
-    assert polls == 20
-
-
-def test_the_next_answer_with_an_ample_budget_sets_polls_free() -> None:
-    gate = went_through(RateGate(), NOW, NOW, Budget(100, 1, 60.0))
-    gate, _permission = ask_permission(gate, NOW, 0.5, 0.0)
-    assert gate.next_poll == NOW + LONGEST_GAP
-    gate = went_through(gate, NOW + 1.0, NOW + 1.0, Budget(100, 99, 60.0))
-    now = gate.next_poll
-    for _time in range(30):
-        gate, permission = ask_permission(gate, now, 0.5, 0.0)
-        assert permission == Permission(now, 0.0)
+def test_a_pause_that_was_too_short_does_not_change_the_gap() -> None:
+    gate = refused(replace(CLOSED, gap=0.7), OPEN_AT + 0.1, OPEN_AT, 100.0)
+    assert (gate.gap, gate.closed_until) == (0.7, OPEN_AT + 100.1)
 
 
 def test_nothing_remaining_closes_until_the_reset() -> None:
-    gate = went_through(RateGate(), NOW, NOW - 0.1, Budget(100, 0, 30.0))
+    gate = went_through(RateGate(), NOW, NOW - 0.1, 30.0)
     assert gate.closed_until == NOW + 30.0
-    assert gate.gap == pytest.approx(0.3)
-    again = went_through(gate, NOW + 0.1, NOW - 0.1, Budget(100, 0, 29.9))
-    assert replace(again, poll_gap=gate.poll_gap) == gate
-
-
-def test_nothing_remaining_for_a_moment_is_left_to_the_gap() -> None:
-    """A bucket says so of every token: closing makes all permissions void, and those who ask first would go first."""
-    gate = replace(PACED, gap=0.6)
-    assert went_through(gate, OPEN_AT, OPEN_AT, Budget(100, 0, 0.5)).closed_until == gate.closed_until
-
-
-def test_a_gap_that_uses_a_known_budget_up_does_not_shrink() -> None:
-    gate = replace(PACED, gap=0.5)
-    assert succeed(gate, OPEN_AT, 10, Budget(100, 50, 30.0)).gap == 0.5
-    assert succeed(gate, OPEN_AT, 10, Budget(100, 90, 30.0)).gap < 0.5
+    assert went_through(gate, NOW + 0.1, NOW - 0.1, 29.9) == gate
 
 
 @pytest.mark.parametrize("pause", [1e9, math.inf])
@@ -260,7 +154,7 @@ def test_absurd_pauses_are_bounded(pause: float) -> None:
     assert refused(RateGate(), NOW, NOW, pause).closed_until == NOW + LONGEST_PAUSE
     assert refused(CLOSED, NOW, NOW - 1.0, pause).closed_until == NOW + LONGEST_PAUSE
     assert refused(CLOSED, OPEN_AT, OPEN_AT, pause).closed_until == OPEN_AT + LONGEST_PAUSE
-    assert went_through(RateGate(), NOW, NOW, Budget(100, 0, pause)).closed_until == NOW + LONGEST_PAUSE
+    assert went_through(RateGate(), NOW, NOW, pause).closed_until == NOW + LONGEST_PAUSE
 
 
 @pytest.mark.parametrize("pause", [0.0, -30.0])
@@ -268,18 +162,14 @@ def test_no_pause_or_a_time_that_has_passed(pause: float) -> None:
     assert refused(RateGate(), NOW, NOW, pause).closed_until == NOW
 
 
-BUSY = replace(
-    permissions(succeed(refused(RateGate(), NOW - 60.0, NOW - 60.1, 30.0), NOW, 7), NOW, 9)[0],
-    poll_gap=3.0,
-    next_poll=NOW + 2.5,
-)
+BUSY = permissions(succeed(refused(RateGate(), NOW - 40.0, NOW - 40.1, 30.0), NOW, 7), NOW, 9)[0]
 
 
 @pytest.mark.parametrize("gate", [RateGate(), CLOSED, PACED, BUSY, refused(BUSY, NOW, NOW, LONGEST_PAUSE)])
 def test_round_trip(gate: RateGate) -> None:
     document = json.loads(json.dumps(dump_rate_gate(gate)))
-    assert parse_rate_gate(document, NOW) == gate
-    assert parse_rate_gate(document, NOW + 1e6) == gate
+    assert parse_rate_gate(document, OPEN_AT) == gate
+    assert parse_rate_gate(document, OPEN_AT + 1e6) == gate
 
 
 def test_whole_numbers_will_do() -> None:
@@ -299,7 +189,7 @@ def test_whole_numbers_will_do() -> None:
         [],
         dump_rate_gate(BUSY)[:-1],
         [*dump_rate_gate(BUSY), 0.0],
-        [[]] * 8,
+        [[]] * 5,
     ],
 )
 def test_other_documents_are_an_open_gate(document: object) -> None:
@@ -326,10 +216,8 @@ def test_garbage_is_still_valid_json_for_python() -> None:
     [
         {"closed_until": NOW + LONGEST_PAUSE + 1.0},
         {"closed_at": NOW + 1.0},
-        {"next_permission": NOW + HORIZON + LONGEST_GAP + 1.0},
-        {"next_poll": NOW + LONGEST_GAP + 1.0},
+        {"next_permission": NOW + RECOVERED + LONGEST_GAP + 1.0},
         {"gap": LONGEST_GAP + 1.0},
-        {"poll_gap": LONGEST_GAP + 1.0},
     ],
 )
 def test_what_would_make_anybody_wait_for_long_is_an_open_gate(changes: dict[str, Any]) -> None:
@@ -341,16 +229,12 @@ def test_a_clock_that_was_set_back(seconds: float) -> None:
     assert parse_rate_gate(dump_rate_gate(BUSY), NOW - seconds) == RateGate()
 
 
-@pytest.mark.parametrize("spread", [0.0, 1.0])
-@pytest.mark.parametrize("poll_waited", [None, 0.0])
-def test_no_file_makes_anybody_wait_for_long(spread: float, poll_waited: float | None) -> None:
-    worst = RateGate(
-        NOW + LONGEST_PAUSE, NOW, 0, LONGEST_GAP, 1e12, NOW + LONGEST_PAUSE + HORIZON, LONGEST_GAP, NOW + LONGEST_GAP
-    )
+def test_no_file_makes_anybody_wait_for_long() -> None:
+    longest = LONGEST_PAUSE + RECOVERED + LONGEST_GAP
+    worst = RateGate(NOW + LONGEST_PAUSE, NOW, 0, LONGEST_GAP, NOW + longest)
     gate = parse_rate_gate(dump_rate_gate(worst), NOW)
     assert gate == worst
-    _gate, permission = ask_permission(gate, NOW, spread, poll_waited)
-    assert permission.at <= NOW + LONGEST_PAUSE + HORIZON
+    assert ask_permission(gate, NOW)[1].at == NOW + longest
 
 
 # Simulated fleets: the limits of the design's table.
@@ -368,7 +252,7 @@ every_seed = pytest.mark.parametrize("seed", range(3))
 def test_a_thousand_hosts(limit: Limit, tells: str, seed: int) -> None:
     outcome = simulate(1000, forks=50, limit=replace(limit, tells=tells), seed=seed)
     assert outcome.lost == 0
-    assert outcome.refusals_per_host <= 0.15
+    assert outcome.refusals_per_host <= 0.3
     assert outcome.over_floor <= 1.05
     assert outcome.p95_over_median < 3
 
@@ -383,6 +267,16 @@ def test_many_hosts_at_once(hosts: int, number: int, seconds: float, limit: Limi
     assert outcome.lost == 0
     assert outcome.refusals_per_host <= 0.5
     assert outcome.over_floor <= 1.2
+
+
+@every_limit
+@pytest.mark.parametrize("forks", [1, 5, 50])
+@pytest.mark.parametrize(("number", "seconds"), [(6, 60.0), (60, 60.0), (100, 60.0), (33, 10.0)])
+def test_a_limit_that_was_lifted(limit: Limit, forks: int, number: int, seconds: float) -> None:
+    """Back to half the pace of an unlimited API within half a minute, or 20 requests."""
+    limit = replace(limit, limit=number, window=seconds, lifted_at=131.0)
+    after, requests = recovery(limit, forks=forks)
+    assert after <= 30.0 or requests <= 20
 
 
 @every_seed
