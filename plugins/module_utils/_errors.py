@@ -48,7 +48,7 @@ class HostUpError(Exception):
     ``transient``: the same read may succeed later.
     ``outcome_unknown``: the request was a write, and only a re-read can tell whether it happened.
     ``timed_out``: a deadline ended the wait, the work may go on at HostUp.
-    ``retry_after``: the seconds that the API asks to wait.
+    ``retry_after``: the seconds that the API asks to wait. ``rate_limit``: its limit, in requests per window.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class HostUpError(Exception):
         outcome_unknown: bool = False,
         timed_out: bool = False,
         retry_after: float | None = None,
+        rate_limit: int | None = None,
     ) -> None:
         super().__init__(msg)
         self.msg = msg
@@ -68,6 +69,7 @@ class HostUpError(Exception):
         self.outcome_unknown = outcome_unknown
         self.timed_out = timed_out
         self.retry_after = retry_after
+        self.rate_limit = rate_limit
         self.so_far: dict[str, t.Any] = {}
 
     def add(self, *, before: str = "", after: str = "") -> HostUpError:

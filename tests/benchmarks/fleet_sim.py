@@ -175,6 +175,7 @@ class _Answer:
     is_refusal: bool
     used_up_for: float | None
     pause: float
+    limit: int | None
 
 
 class _Fleet:
@@ -241,7 +242,7 @@ class _Fleet:
         """Count a request as the API does, and tell what the API tells."""
         if self.now >= self.limit.lifted_at:
             self.free.append(self.now)
-            return _Answer(False, None, 0.0)
+            return _Answer(False, None, 0.0, None)
         limit, each = self.limit, self.limit.window / self.limit.limit
         if limit.burst is None:
             if self.now + SLACK >= self._since + limit.window:
@@ -258,7 +259,8 @@ class _Fleet:
         else:
             reset = each * ((limit.burst if left else 1) - self._left)
         pause = {"seconds": float(math.ceil(reset - SLACK)), "reset": reset, "nothing": 0.0}[limit.tells]
-        return _Answer(is_refusal, reset if limit.on_success and not left else None, pause)
+        used_up_for = reset if limit.on_success and not left else None
+        return _Answer(is_refusal, used_up_for, pause, None if limit.tells == "nothing" else limit.limit)
 
 
 def _work(
@@ -323,9 +325,9 @@ class _Pace:
                 backoff = min(0.5 * 2.0**refusals, LONGEST_BACKOFF)
                 pause = max(answer.pause, backoff) + fleet.random.uniform(0.0, backoff / 2)
                 refusals += 1
-                shared.gate = rate_gate.refused(before, fleet.now, sent_at, pause)
+                shared.gate = rate_gate.refused(before, fleet.now, sent_at, pause, answer.limit)
             else:
-                shared.gate = rate_gate.went_through(before, fleet.now, sent_at, answer.used_up_for)
+                shared.gate = rate_gate.went_through(before, fleet.now, sent_at, answer.used_up_for, answer.limit)
             if shared.gate.closed_until != before.closed_until:
                 fleet.tell(shared)
             if not answer.is_refusal:

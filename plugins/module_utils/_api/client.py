@@ -234,7 +234,7 @@ class Client:
                     delay = max(backoff(refusals), error.retry_after or 0.0)
                     delay += random.uniform(0.0, backoff(refusals - 1))
                     refusals += 1
-                    self._pace.refused(sent_at, delay)  # the others are to know, whatever we do
+                    self._pace.refused(sent_at, delay, error.rate_limit)  # the others are to know, whatever we do
                 elif error.problem.code == "vps_not_ready" and _clock.monotonic() < not_ready_until:
                     delay = _jittered(backoff(not_ready))
                     not_ready += 1
@@ -286,7 +286,7 @@ class Client:
             ) from None
         self.watch(response)
         if response.status_code != 429:
-            self._pace.went_through(sent_at, used_up_for(response.headers))
+            self._pace.went_through(sent_at, used_up_for(response.headers), rate_limit(response.headers))
         return _read_answer(method, path, response)
 
 
@@ -309,6 +309,7 @@ def _read_answer(method: str, path: str, response: t.Any) -> Answer:
             transient=is_unsettled,
             outcome_unknown=is_unsettled and method != "GET",
             retry_after=_seconds(problem.extra.get("retryAfter")) if wait is None and status == 429 else wait,
+            rate_limit=rate_limit(response.headers),
         )
     with contextlib.suppress(ValueError):
         try:
@@ -393,6 +394,12 @@ def used_up_for(headers: t.Mapping[str, str]) -> float | None:
             reset = datetime.fromisoformat(headers.get("X-RateLimit-Reset", "").replace("Z", "+00:00"))
             return (reset - _server_time(headers)).total_seconds()
     return None
+
+
+def rate_limit(headers: t.Mapping[str, str]) -> int | None:
+    """Requests per window, as ``X-RateLimit-Limit`` tells (contract, "Errors")."""
+    value = headers.get("X-RateLimit-Limit", "")
+    return int(value) if value.isdecimal() and len(value) < 10 else None
 
 
 def _server_time(headers: t.Mapping[str, str]) -> datetime:

@@ -46,14 +46,14 @@ class Pace:
             pass
         return _clock.now()
 
-    def went_through(self, sent_at: float, used_up_for: float | None) -> None:
+    def went_through(self, sent_at: float, used_up_for: float | None, limit: int | None) -> None:
         """Note a request that was not refused, and that no more remain for so many seconds."""
         if used_up_for is not None or not self._gate.is_open(sent_at):
-            self._change(lambda gate, now: went_through(gate, now, sent_at, used_up_for))
+            self._change(lambda gate, now: went_through(gate, now, sent_at, used_up_for, limit))
 
-    def refused(self, sent_at: float, pause: float) -> None:
+    def refused(self, sent_at: float, pause: float, limit: int | None) -> None:
         """Note a refusal that asks to come back in ``pause`` seconds."""
-        self._change(lambda gate, now: refused(gate, now, sent_at, pause))
+        self._change(lambda gate, now: refused(gate, now, sent_at, pause, limit))
 
     def _ask_permission(self) -> Permission:
         permission = Permission(0.0, 0.0)

@@ -22,8 +22,8 @@ from dataclasses import astuple, dataclass, replace
 LONGEST_PAUSE = 900.0  # seconds; no answer and no file can close the gate for longer
 FIRST_GAP = 0.08  # seconds between permissions, while nothing is known of the limit
 LONGEST_GAP = 10.0  # seconds
-CATCH_UP = 8.0  # times the pace, while what could not be sent during a pause is made up for
-ROUNDED = 2.0  # seconds of a pause that are not made up for: they may be rounding, and the client's own jitter
+CATCH_UP = 10.0  # times the pace, while what could not be sent during a pause is made up for
+ROUNDED = 2.0  # seconds of a pause that tell nothing: they may be rounding, and the client's own jitter
 DOUBLED = 9.0  # seconds after opening when the pace has doubled; after twice as many it is 2**4, after thrice 2**9
 RECOVERED = 27.0  # seconds after opening when the gate no longer counts
 LARGEST = 1e12  # no time and no count is larger
@@ -71,21 +71,26 @@ def still_holds(gate: RateGate, permission: Permission) -> bool:
     return permission.closed_until == gate.closed_until
 
 
-def went_through(gate: RateGate, now: float, sent_at: float, used_up_for: float | None = None) -> RateGate:
+def went_through(
+    gate: RateGate, now: float, sent_at: float, used_up_for: float | None = None, limit: int | None = None
+) -> RateGate:
     """The gate after a request that was not refused; the API may say that no other remains for so many seconds."""
     if gate.gap and sent_at >= gate.closed_until:
         gate = replace(gate, granted=gate.granted + 1)
-    return gate if used_up_for is None else refused(gate, now, sent_at, used_up_for)
+    return gate if used_up_for is None else refused(gate, now, sent_at, used_up_for, limit)
 
 
-def refused(gate: RateGate, now: float, sent_at: float, pause: float) -> RateGate:
-    """The gate after a refusal that asks to come back in ``pause`` seconds, or when nothing remains until then."""
+def refused(gate: RateGate, now: float, sent_at: float, pause: float, limit: int | None = None) -> RateGate:
+    """The gate after a refusal that asks to come back in ``pause`` seconds, or when nothing remains until then.
+
+    ``limit``: requests per window, as far as the API tells.
+    """
     pause = min(max(pause, 0.0), LONGEST_PAUSE)
     until = now + pause
     if sent_at < gate.closed_until:  # sent before the gate was closed: it tells nothing new of the gap
         return gate if until <= gate.closed_until else replace(gate, closed_until=until, next_permission=until)
     if gate.is_open(now):
-        gap = FIRST_GAP
+        gap = pause / limit if limit and pause > ROUNDED else FIRST_GAP
     elif gate.granted:
         gap = (now - gate.closed_at) / gate.granted
     else:

@@ -46,13 +46,6 @@ def site(site: Site) -> Site:
     return site
 
 
-class Uncounted(list[float]):
-    """The waits of many threads, of which none waits without end."""
-
-    def append(self, _wait: float) -> None:
-        """Forget it."""
-
-
 class Run:
     """One task that wants the file: a client and a library that was read."""
 
@@ -179,7 +172,6 @@ def test_many_threads_of_one_client(site: Site, cache: Path, in_memory: bool) ->
     """As the list form does it; also where no files can be used."""
     if in_memory:
         cache.write_bytes(b"")
-    site.clock.waits = Uncounted()
     run = Run(site, seconds=1e8)
     since = run.progress.read_at
     downloads: list[int] = []
@@ -525,7 +517,6 @@ def test_an_order_without_an_answer_is_not_repeated_by_those_who_wait(site: Site
     release = hold(site)
     first, second = Run(site), Run(site).at_line(WAITS, release)
     site.fault("dropped", "POST", "from-url", commit=True, times=None)
-    site.clock.waits = Uncounted()
     with ThreadPoolExecutor() as pool:
         going = pool.submit(first.refused)
         told = [second.refused(), going.result(30)]
@@ -638,7 +629,6 @@ def test_redirects_are_followed_by_the_one_who_orders(site: Site, web: Web) -> N
     site.switches.job.hangs = False
     end = web.add("/mirror/x.iso", body=b"iso")
     start = web.add("/new.iso", 302, Location="/mirror/x.iso")
-    site.clock.waits = Uncounted()
     fleet = [site.vps.id, *(site.world.add_vps(site.owner, f"web-{number}").id for number in range(7))]
     result = run_task(site, vps_id=None, vps_ids=fleet, url=start, resolve_redirects=True, wait_timeout=10**8)
     assert [one["actions"] for one in result["results"]].count(["download"]) == 1

@@ -47,14 +47,7 @@ class Asker:
         return self.clock.now - begin
 
     def is_refused(self, pause: float = 60.0) -> None:
-        self.pace.refused(self.clock.time(), pause)
-
-
-class Uncounted(list[float]):
-    """The waits of many threads, of which none waits without end."""
-
-    def append(self, _wait: float) -> None:
-        """Forget it."""
+        self.pace.refused(self.clock.time(), pause, None)
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +100,7 @@ def test_an_open_gate_costs_nothing(clock: Clock, cache: Path) -> None:
     asker = Asker(clock)
     for _time in range(50):
         sent_at = asker.pace.wait()
-        asker.pace.went_through(sent_at, None)
+        asker.pace.went_through(sent_at, None, None)
     assert clock.waits == [] and asker.said == [] and asker.warned == []
     assert [path.stat().st_size for path in cache.iterdir()] == [0], "nothing is written"
 
@@ -148,12 +141,12 @@ def test_other_users_do_not_wait(clock: Clock, tmp_path: Path, monkeypatch: pyte
 
 def test_who_was_not_refused_makes_nobody_wait(clock: Clock) -> None:
     asker = Asker(clock)
-    asker.pace.went_through(clock.time(), None)
+    asker.pace.went_through(clock.time(), None, 100)
     assert Asker(clock).waits() == 0
 
 
 def test_nothing_remains(clock: Clock) -> None:
-    Asker(clock).pace.went_through(clock.time(), 42.0)
+    Asker(clock).pace.went_through(clock.time(), 42.0, 100)
     assert 42 <= Asker(clock).waits() <= 42 * SLACK
 
 
@@ -407,7 +400,6 @@ def test_a_clock_of_the_server_that_is_wrong(site: Site) -> None:
 
 def test_many_threads_share_a_limit(site: Site) -> None:
     site.switches.rate_limit, site.switches.rate_window = 10, 30.0
-    site.clock.waits = Uncounted()
     client = site.client(1e8, api_retries=0)
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda _number: client.get(site.iso_path).status, range(24)))

@@ -128,6 +128,20 @@ def test_the_gap_is_measured_from_one_refusal_to_the_next() -> None:
     assert gate == RateGate(NOW + 50.0, NOW + 40.0, 0, 0.5, NOW + 50.0)
 
 
+@pytest.mark.parametrize(
+    ("pause", "limit", "gap"),
+    [
+        (30.0, None, FIRST_GAP),
+        (30.0, 100, 0.3),
+        (1.0, 100, FIRST_GAP),  # rounded up: it tells nothing
+        (900.0, 1, LONGEST_GAP),
+        (30.0, 0, FIRST_GAP),
+    ],
+)
+def test_first_gap(pause: float, limit: int | None, gap: float) -> None:
+    assert refused(RateGate(), NOW, NOW, pause, limit).gap == pytest.approx(gap)
+
+
 def test_what_was_measured_long_ago_is_forgotten() -> None:
     gate = replace(succeed(CLOSED, OPEN_AT + 1.0, 3), gap=5.0)
     assert refused(gate, OPEN_AT + RECOVERED + 1.0, OPEN_AT + RECOVERED + 0.9, 1.0).gap == FIRST_GAP

@@ -466,15 +466,7 @@ def check_result(result: Result, task: Task[Any]) -> None:
         assert one["vps_id"]
 
 
-class Uncounted(list[float]):
-    """The waits of many threads, of which none waits without end."""
-
-    def append(self, _wait: float) -> None:
-        """Forget it."""
-
-
 def add_vpses(site: Site, number: int) -> list[str]:
-    site.clock.waits = Uncounted()
     return [site.vps.id, *(site.world.add_vps(site.owner, f"web-{index + 2}").id for index in range(number - 1))]
 
 
