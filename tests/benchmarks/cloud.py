@@ -21,6 +21,7 @@ from support.lab import ISO_BYTES, QuietFiles, serve
 
 ISO = "ubuntu.iso"
 LATENCY = 0.005  # seconds an answer, where time is measured
+THREADS = 32  # requests in flight at most, as in `_tasks/fleet`
 EVERY_ID = "{{ ansible_play_hosts_all | map('extract', hostvars, 'vps_id') | list }}"
 
 
@@ -57,6 +58,16 @@ def list_task(**options: Any) -> dict[str, Any]:
         "hostup.cloud.hostup_vps_iso": {"vps_ids": EVERY_ID, "name": ISO, "state": "mounted", **options},
         "run_once": True,
     }
+
+
+def info_task(**options: Any) -> dict[str, Any]:
+    """One VPS a host: what is mounted."""
+    return {"hostup.cloud.hostup_vps_iso_info": {"vps_id": "{{ vps_id }}", **options}}
+
+
+def stop_task() -> dict[str, Any]:
+    """All VPSs at once: off."""
+    return {"hostup.cloud.hostup_vps_power": {"vps_ids": EVERY_ID, "state": "stopped"}, "run_once": True}
 
 
 @contextmanager

@@ -7,15 +7,17 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hostup_emulator.switches import Switches
 
 from . import peers
-from .cloud import EVERY_ID, LATENCY, cloud, iso_source, list_task, task
+from .cloud import EVERY_ID, LATENCY, THREADS, Cloud, cloud, info_task, iso_source, list_task, stop_task, task
 from .plays import Outcome, Stage
 from .table import Figures, Row, Section, at_most, exactly
 
+BARE = Path(__file__).with_name("bare.py")
 MOST_MODULES = 100  # at once: each is two processes
 Plays = Mapping[str, Callable[[], Outcome]]
 
@@ -62,6 +64,7 @@ def cost(stage: Stage) -> Section:
             "controller": (task(), bundled),
             "controller, ca_path": (task(ca_path=ours.ca_path), ours.env),
             "module": ({**task(ca_path=ours.ca_path), "delegate_to": "jump-host"}, ours.env),
+            "info module": ({**info_task(ca_path=ours.ca_path), "delegate_to": "jump-host"}, ours.env),
             "ansible.builtin.uri": ({"ansible.builtin.uri": read}, {}),
             **{name: (peer, {}) for name, peer in peers.tasks(mock.url).items()},
         }
@@ -95,7 +98,8 @@ def cost(stage: Stage) -> Section:
             "the same, over an empty action plugin without options",
             ratios(cpu["controller"], cpu["empty action"]).text(),
         ),
-        at_most("the module shell, over ping", over_ping["module"], 1.4, peers="as above"),
+        at_most("the module shell of an info module, over ping", over_ping["info module"], 1.45, peers="as above"),
+        Row("the module shell of `hostup_vps_iso`, over ping", over_ping["module"].text()),
         exactly("writes sent by all that", writes, 0),
     ]
     how = (
@@ -140,8 +144,12 @@ def fleets(stage: Stage) -> Section:
         "takes so long to download, and then to mount it. Forks are those of `ansible-playbook`; list form: one task "
         "with `vps_ids` and `run_once`. A play without tasks on the same hosts is the floor. Converged: rounds in "
         "turn, 5 forks, the ISO mounted everywhere; the peers do the reads of part 1. A task that does "
-        "nothing: an empty action, run once, that is given the same IDs. Memory: the largest process.",
-        [*_from_scratch(stage), *_converged(stage)],
+        "nothing: an empty action, run once, that is given the same IDs. A bare loop: "
+        f"`tests/benchmarks/bare.py`, {THREADS} threads with a `requests` session each that read and decode the same "
+        "answers; what both pay once is left out: its CPU less that of the same without a VPS, the list form's less "
+        "that of the same play with the first VPS alone. "
+        "Memory: the largest process.",
+        [*_from_scratch(stage), *_converged(stage), _stopped(stage)],
     )
 
 
@@ -188,6 +196,12 @@ def _converged(stage: Stage) -> list[Row]:
         for count in listed:
             add("list form", [list_task()], count)
         add("nothing", [{"nothing": {"ids": EVERY_ID}, "run_once": True}], max(listed))
+        first = "{{ (" + EVERY_ID.strip("{} ") + ")[:1] }}"
+        plays["the first of them"] = lambda: stage.play(
+            [list_task(vps_ids=first)], ours.vps_ids[: max(listed)], env=ours.env
+        )
+        plays["bare 0"] = lambda: bare(stage, ours, [])
+        plays[f"bare {max(listed)}"] = lambda: bare(stage, ours, ours.vps_ids[: max(listed)])
         done = in_turn(stage, rounds, plays)
         sent_writes = len(ours.emulator.calls.writes())
     theirs = _peers_converged(stage, max(per_host))
@@ -201,6 +215,12 @@ def _converged(stage: Stage) -> list[Row]:
     runs, floors = done[f"list form {max(listed)}"], done[f"nothing {max(listed)}"]
     over = ratios([run.wall for run in runs], [floor.wall for floor in floors])
     rows.append(Row(f"{max(listed)} converged, list form: wall over a task that does nothing", over.text()))
+    ours_cpu = _less([run.cpu for run in runs], [run.cpu for run in done["the first of them"]])
+    bare_cpu = _less([run.cpu for run in done[f"bare {max(listed)}"]], [run.cpu for run in done["bare 0"]])
+    what = f"{max(listed)} converged, list form: CPU a VPS over a bare loop"
+    rows.append(at_most(what, ratios(ours_cpu, bare_cpu), 1.6))
+    each = Figures([1000 * cpu / max(listed) for cpu in bare_cpu])
+    rows.append(Row("CPU a VPS of the bare loop, ms", each.text()))
     rows.append(exactly("writes sent by all converged plays", sent_writes, 0))
     return rows
 
@@ -211,9 +231,26 @@ def _converged_row(form: str, count: int, runs: list[Outcome], floors: list[Outc
     wall, peak = Figures([run.wall for run in runs]), Figures([run.peak_mb for run in runs])
     what = f"{count} converged, {form}: wall over an empty play"
     figure = f"{over.text()}; {wall.median:.1f} s, CPU {cpu.median:.1f} ms a VPS, {peak.median:.0f} MiB"
-    if (form, count) == ("list form", 1000):
-        return Row(what, figure, "≤ 2", over.median <= 2, theirs)
     return Row(what, figure, peers=theirs)
+
+
+def _less(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    return [one - other for one, other in zip(above, below, strict=True)]
+
+
+def bare(stage: Stage, ours: Cloud, vps_ids: Sequence[str]) -> Outcome:
+    """What a bare loop takes that reads these VPSs."""
+    address = ours.env["HOSTUP_API_BASE"] + "/api/v2/vps/{}/iso"
+    return stage.run([stage.python, BARE, address, str(THREADS)], ours.env, "\n".join(vps_ids))
+
+
+def _stopped(stage: Stage) -> Row:
+    """Many VPSs that take their time to stop: no VPS waits for another's job."""
+    count, seconds, most = stage.pick((80, 10.0, 25.0), (10, 2.0, 8.0))
+    with cloud(stage.scratch, count, latency=LATENCY, shutdown_seconds=seconds) as ours:
+        done = stage.play([stop_task()], ours.vps_ids, env=ours.env)
+    what = f"{count} VPSs that take {seconds:g} s each to stop, list form: seconds"
+    return at_most(what, Figures([done.wall]), most, form=".1f")
 
 
 def _growth(form: str, done: Mapping[str, list[Outcome]], counts: Sequence[int]) -> Row:

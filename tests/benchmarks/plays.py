@@ -114,29 +114,38 @@ class Stage:
             **(env or {}),
         }
         began = time.monotonic()
-        with (folder / "output").open("w") as output:
-            process = subprocess.Popen(
-                [self.python.with_name("ansible-playbook"), "-i", "inventory.json", "play.yml"],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-            watchdog = threading.Timer(PATIENCE, process.kill)
-            watchdog.start()
-            _pid, status, usage = os.wait4(process.pid, 0)
-            watchdog.cancel()
-        wall = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
+        playbook = str(self.python.with_name("ansible-playbook"))
+        code, wall, cpu = _timed([playbook, "-i", "inventory.json", "play.yml"], folder, environment, "")
         ends, peak_mb = _accounts(folder / "accounts", began)
-        cpu = usage.ru_utime + usage.ru_stime
         outcome = Outcome(wall, cpu, peak_mb, ends, _lost(ends, tasks, len(vps_ids)))
-        if not may_fail and (process.returncode or outcome.lost):
+        if not may_fail and (code or outcome.lost):
             said = (folder / "output").read_text()[-2000:]
-            raise Unfit(f"ansible-playbook ended with {process.returncode}, {outcome.lost} hosts lost:\n{said}")
+            raise Unfit(f"ansible-playbook ended with {code}, {outcome.lost} hosts lost:\n{said}")
         shutil.rmtree(folder, ignore_errors=True)
         return outcome
+
+    def run(self, command: Sequence[str | Path], env: Mapping[str, str], given: str) -> Outcome:
+        """Run another program, which must end well."""
+        folder = self.scratch / "program"
+        folder.mkdir(exist_ok=True)
+        code, wall, cpu = _timed(command, folder, {"PATH": os.environ["PATH"], **env}, given)
+        if code:
+            raise Unfit(f"{command[0]} ended with {code}:\n{(folder / 'output').read_text()[-2000:]}")
+        return Outcome(wall, cpu, 0.0, [], 0)
+
+
+def _timed(command: Sequence[str | Path], folder: Path, env: Mapping[str, str], given: str) -> tuple[int, float, float]:
+    """Run a program in a folder, where its `output` goes: its exit code, the seconds of wall, and those of CPU."""
+    began = time.monotonic()
+    (folder / "input").write_text(given)
+    with (folder / "output").open("w") as output, (folder / "input").open() as source:
+        process = subprocess.Popen(command, cwd=folder, env=env, stdin=source, stdout=output, stderr=subprocess.STDOUT)
+        watchdog = threading.Timer(PATIENCE, process.kill)
+        watchdog.start()
+        _pid, status, usage = os.wait4(process.pid, 0)
+        watchdog.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, time.monotonic() - began, usage.ru_utime + usage.ru_stime
 
 
 def _inventory(vps_ids: Sequence[str], python: Path) -> dict[str, Any]:
