@@ -93,8 +93,9 @@ def refused(gate: RateGate, now: float, sent_at: float, pause: float, limit: int
         gap = pause / limit if limit and pause > ROUNDED else FIRST_GAP
     elif gate.granted:
         gap = (now - gate.closed_at) / gate.granted
-    else:
-        gap = gate.gap  # the pause was too short
+    else:  # the pause was too short: it grows until something goes through
+        until = max(until, now + min((now - gate.closed_at) / 2, LONGEST_GAP))
+        return replace(gate, closed_until=until, next_permission=until)
     return RateGate(until, now, 0, min(gap, LONGEST_GAP), until)
 
 
