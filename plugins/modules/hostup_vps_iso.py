@@ -132,7 +132,7 @@ options:
 seealso:
   - module: hostup.cloud.hostup_vps_iso_info
 notes:
-  - A VPS boots from a mounted ISO only if the boot order has the drive before the disk (see RV(boot_order)),
+  - A VPS boots from a mounted ISO only if the boot order has the drive before the disk (see RV(boots_from_iso)),
     and only after a restart that this module never does.
   - Of all tasks of a user that want the same file with the same API key, one downloads it, and the others wait for it.
     Only the one that ordered the download has V(download) in RV(actions), as only the one that deleted the ISO has
@@ -282,6 +282,21 @@ boot_order:
   type: list
   elements: str
   sample: [scsi0, ide2]
+boots_from_iso:
+  description:
+    - With O(state=mounted), whether the VPS would boot from the ISO at its next start, by the boot order that the API
+      tells. Drives without media are passed over, and so is the network.
+    - Null in other states, and where the API does not tell.
+  returned: for a single VPS
+  type: bool
+  sample: false
+  version_added: 0.2.0
+boot_obstacle:
+  description: Why it would not, or why nobody can tell. Null otherwise. No public endpoint sets the boot order.
+  returned: for a single VPS
+  type: str
+  sample: scsi0 comes first in the boot order scsi0, ide2
+  version_added: 0.2.0
 job:
   description: The last job that the task saw, null if there was none.
   returned: for a single VPS

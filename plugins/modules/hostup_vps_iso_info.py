@@ -46,13 +46,10 @@ EXAMPLES = r"""
     vps_name: web-01
   register: media
 
-- name: Stop unless the server would boot from the CD/DVD drive
+- name: Stop unless the server would boot from the ISO that is mounted
   ansible.builtin.assert:
-    that: first_device is match('ide')
-    fail_msg: "Boots from {{ first_device }} first."
-  vars:
-    # the boot order is null where the API does not tell it
-    first_device: "{{ (media.boot_order.order | default([]) + ['what the API does not tell']) | first }}"
+    that: media.boots_from_iso
+    fail_msg: "It would not, or nobody can tell: {{ media.boot_obstacle }}."
 
 - name: Find out which drives hold an ISO
   hostup.cloud.hostup_vps_iso_info:
@@ -147,6 +144,21 @@ boot_order:
       - id: ide2
         name: CD/DVD 3
         type: cdrom
+boots_from_iso:
+  description:
+    - Whether the VPS would boot from an ISO that is shown as mounted at its next start, by the boot order that the API
+      tells. Drives without media are passed over, and so is the network. The cloud-init drive does not count.
+    - Null where the API does not tell.
+  returned: success, for a single VPS
+  type: bool
+  sample: false
+  version_added: 0.2.0
+boot_obstacle:
+  description: Why it would not, or why nobody can tell. Null when it would.
+  returned: success, for a single VPS
+  type: str
+  sample: scsi0 comes first in the boot order scsi0, ide2
+  version_added: 0.2.0
 available_devices:
   description: The CD/DVD slots of the VPS.
   returned: success, for a single VPS

@@ -13,6 +13,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Cl
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_id
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.apply import IsoApplier, IsoProgress
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.boot import Boot, judge_boot
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import DELETE, DOWNLOAD, IsoWish, project, writes
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.redirects import Redirects
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import DEVICES, EMPTY, Media, matching_isos
@@ -132,15 +133,17 @@ def _state(media: Media, wish: IsoWish) -> dict[str, t.Any]:
     found = matching_isos(media, wish.name, wish.iso_id)
     iso = found[0] if len(found) == 1 else None
     held = media.mounts_of(iso.id if iso else wish.iso_id) if iso or wish.iso_id else []
+    device = next((mount.device for mount in held if wish.device in (None, mount.device)), None)
     return {
         "iso": asdict(iso) if iso else None,
-        "device": next((mount.device for mount in held if wish.device in (None, mount.device)), None),
+        "device": device,
         "mounts": [
             {"device": mount.device, "iso_id": mount.iso_id, "is_cloud_init": mount.is_cloud_init}
             for mount in media.mounted
             if mount.mounted
         ],
         "boot_order": media.boot_order.order if media.boot_order else None,
+        **asdict(judge_boot(media, [device]) if device and wish.state == "mounted" else Boot(None, None)),
     }
 
 

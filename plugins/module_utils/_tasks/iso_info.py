@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_id
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.boot import judge_boot
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import read_media
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import matching_isos
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
@@ -30,6 +31,7 @@ def _show(client: Client, vps_id: str, params: Params) -> Result:
         "available": [asdict(iso) for iso in available],
         "mounted": [asdict(mount) for mount in mounted],
         "boot_order": asdict(media.boot_order) if media.boot_order else None,
+        **asdict(judge_boot(media, [mount.device for mount in media.users_mounts if mount in mounted])),
         "available_devices": [asdict(slot) for slot in media.slots],
         "actions": {"can_mount": asdict(media.can_mount), "can_upload": asdict(media.can_upload)},
     }

@@ -241,6 +241,8 @@ def test__state() -> None:
         "device": "ide2",
         "mounts": [{"device": "ide2", "iso_id": ISO_ID, "is_cloud_init": False}],
         "boot_order": ["scsi0", "ide2"],
+        "boots_from_iso": False,
+        "boot_obstacle": "scsi0 comes first in the boot order scsi0, ide2",
     }
 
 

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from hostup_emulator.world import Answer, Request
     from support.site import Site, Web
 
-ISO_KEYS = {"changed", "vps_id", "iso", "device", "mounts", "boot_order", "job", "actions", "actions_unknown", "diff"}
-INFO_KEYS = {"changed", "vps_id", "available", "mounted", "boot_order", "available_devices", "actions"}
+BOOT = {"boot_order", "boots_from_iso", "boot_obstacle"}
+ISO_KEYS = {"changed", "vps_id", "iso", "device", "mounts", *BOOT, "job", "actions", "actions_unknown", "diff"}
+INFO_KEYS = {"changed", "vps_id", "available", "mounted", *BOOT, "available_devices", "actions"}
 ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path", "extra"}
 NOTHING: Result = {"changed": False, "vps_id": None, "diff": {}, "known": None}
 SAME: Result = {"before": 1, "after": 1}

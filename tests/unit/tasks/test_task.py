@@ -17,7 +17,8 @@ from hostup_emulator.world import Drive, Gate, Mount
 if TYPE_CHECKING:
     from support.site import Site, Web
 
-KEYS = {"changed", "vps_id", "iso", "device", "mounts", "boot_order", "job", "actions", "actions_unknown", "diff"}
+BOOT = {"boot_order", "boots_from_iso", "boot_obstacle"}
+KEYS = {"changed", "vps_id", "iso", "device", "mounts", *BOOT, "job", "actions", "actions_unknown", "diff"}
 ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path", "extra"}
 
 
@@ -58,6 +59,8 @@ def test_converged(site: Site) -> None:
         "device": None,
         "mounts": [],
         "boot_order": ["scsi0", "ide2"],
+        "boots_from_iso": None,
+        "boot_obstacle": None,
         "job": None,
         "actions": [],
         "actions_unknown": [],
@@ -115,7 +118,7 @@ def test_info(site: Site) -> None:
     other = site.world.add_iso(site.owner, "other.iso")
     result = run(site, task=VPS_ISO_INFO)
     assert result.keys() == {
-        "changed", "vps_id", "available", "mounted", "boot_order", "available_devices", "actions",
+        "changed", "vps_id", "available", "mounted", *BOOT, "available_devices", "actions",
     }  # fmt: skip
     assert [iso["id"] for iso in result["available"]] == [site.iso.id, other.id]
     assert result["mounted"] == [{"device": "ide2", "iso_id": site.iso.id, "mounted": True, "is_cloud_init": False}]
