@@ -132,6 +132,7 @@ def test_some_in_slow_shells(lab: Lab, shell: str, names: list[str]) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @EVERY_SHELL
 @SWITCHES
 def test_all_in_every_shell(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
@@ -169,7 +170,7 @@ def test_a_guest_that_does_not_listen_is_not_forced(lab: Lab, shell: str) -> Non
 @SLOW_SHELLS_LAST
 def test_a_time_out_says_so(lab: Lab, shell: str) -> None:
     lab.world.switches.ignores_power_button = True
-    result = power(lab, shell, state="restarted", wait_timeout=40)
+    result = power(lab, shell, state="restarted", wait_timeout=lab.in_task(2, shell))
     assert result["timed_out"] and "It goes on at HostUp" in result["msg"] and "would reset it" in result["msg"]
     assert (result["changed"], result["actions"], result["power_state"]) == (True, ["restart"], "stopping")
 

@@ -25,7 +25,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._acceptance.report im
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client, Connection
 from ansible_collections.hostup.cloud.plugins.module_utils._api.documents import text
 from ansible_collections.hostup.cloud.plugins.module_utils._api.jobs import Job, parse_job, wait_for
-from ansible_collections.hostup.cloud.plugins.module_utils._api.operations import CONFIRM_SCHEDULE
+from ansible_collections.hostup.cloud.plugins.module_utils._api.operations import CONFIRM_SCHEDULE, re_read
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import (
     POWER_ACTIONS,
     VPS_PATH,
@@ -212,8 +212,16 @@ class Trial:
         self._jobs += [Job(**job)] if job else []
         # nobody knows what it does: to refuse is as good
         self._keep(judge("second-order", self._post("from-url", order), 200, 202, 409))
+        files = len({job.id for job in self._jobs})
         self._follow_jobs()
-        for iso_id in _ours(read_media(self.client, self.vps_id))[1:]:
+        found: list[str] = []
+
+        def are_there() -> bool:
+            found[:] = _ours(read_media(self.client, self.vps_id))
+            return len(found) >= files
+
+        re_read(self.client, are_there, CONFIRM_SCHEDULE)  # a stale read would have the second one left
+        for iso_id in found[1:]:
             self._iso(state="absent", name=None, iso_id=iso_id)
         self._iso(state="present", url=url)
         self._keep(Line("present", HOLDS))
