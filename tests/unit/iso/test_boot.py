@@ -15,8 +15,8 @@ def media(order: str | None, *loaded: str, cloud_init: str = "") -> Media:
     """A VPS with ISOs in some drives; the others are there and empty."""
     mounts = [Mount(device, f"iso_{device}", True, False) for device in loaded]
     mounts += [Mount(device, None, True, True) for device in cloud_init.split()]
-    devices = [{"id": device, "name": device, "type": kind} for device, kind in TYPES.items()]
-    return Media((), tuple(mounts), (), BootOrder(order.split(), {}, list(devices)) if order is not None else None)
+    devices: list[dict[str, str | None]] = [{"id": device, "type": kind} for device, kind in TYPES.items()]
+    return Media((), tuple(mounts), (), BootOrder(order.split(), {}, devices) if order is not None else None)
 
 
 @pytest.mark.parametrize(
