@@ -21,7 +21,7 @@ from support.lab import ISO_BYTES, QuietFiles, serve
 
 ISO = "ubuntu.iso"
 LATENCY = 0.005  # seconds an answer, where time is measured
-THREADS = 32  # requests in flight at most, as in `_tasks/fleet`
+THREADS = 32  # requests in flight at most, as MOST_CONNECTIONS in `_api/transport`
 EVERY_ID = "{{ ansible_play_hosts_all | map('extract', hostvars, 'vps_id') | list }}"
 
 

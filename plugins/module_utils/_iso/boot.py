@@ -24,7 +24,7 @@ def judge_boot(media: Media, devices: t.Sequence[str | None]) -> Boot:
     """Whether the VPS would boot from the ISO in one of these drives; else what the first of them is up against."""
     order = media.boot_order.order if media.boot_order else []
     if not devices:
-        return Boot(False, "no ISO is mounted")
+        return Boot(False, "no ISO that was asked for is mounted")
     if not order:
         return Boot(None, "the API does not tell the boot order")
     obstacles = [_obstacle(media, order, device or "a drive that the API does not name") for device in devices]

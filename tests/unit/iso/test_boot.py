@@ -51,7 +51,7 @@ def test_one_of_several_drives_will_do() -> None:
 
 
 def test_no_iso() -> None:
-    assert judge_boot(media("ide2 scsi0"), []) == Boot(False, "no ISO is mounted")
+    assert judge_boot(media("ide2 scsi0"), []) == Boot(False, "no ISO that was asked for is mounted")
 
 
 def test_a_drive_without_a_name() -> None:

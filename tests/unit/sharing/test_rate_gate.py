@@ -297,7 +297,7 @@ def test_many_hosts_at_once(hosts: int, number: int, seconds: float, limit: Limi
 
 @every_limit
 @pytest.mark.parametrize("forks", [1, 5, 50])
-@pytest.mark.parametrize(("number", "seconds"), [(6, 60.0), (60, 60.0), (100, 60.0), (33, 10.0)])
+@pytest.mark.parametrize(("number", "seconds"), [(1, 60.0), (6, 60.0), (60, 60.0), (100, 60.0), (33, 10.0)])
 def test_a_limit_that_was_lifted(limit: Limit, forks: int, number: int, seconds: float) -> None:
     """Back to half the pace of an unlimited API within half a minute, or 20 requests."""
     limit = replace(limit, limit=number, window=seconds, lifted_at=131.0)

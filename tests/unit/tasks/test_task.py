@@ -74,8 +74,10 @@ def test_converged(site: Site) -> None:
 
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_changed(site: Site, check_mode: bool) -> None:
+    site.vps.boot_order = ["ide2", "scsi0"]
     result = run(site, check_mode=check_mode, name="ubuntu.iso", state="mounted")
     assert result.keys() == KEYS
+    assert (result["boots_from_iso"], result["boot_obstacle"]) == (True, None)
     assert (result["changed"], result["actions"], result["device"]) == (True, ["mount"], "ide2")
     assert result["diff"]["after"]["drives"] == ["ide2: ubuntu.iso"]
     assert len(site.calls.writes()) == (0 if check_mode else 1)
@@ -123,7 +125,11 @@ def test_info(site: Site) -> None:
     assert [iso["id"] for iso in result["available"]] == [site.iso.id, other.id]
     assert result["mounted"] == [{"device": "ide2", "iso_id": site.iso.id, "mounted": True, "is_cloud_init": False}]
     assert result["actions"]["can_mount"] == {"allowed": True, "reason": None, "code": None}
-    assert run(site, task=VPS_ISO_INFO, name="other.iso")["mounted"] == []
+    assert result["boots_from_iso"] is False
+    assert result["boot_obstacle"] == "scsi0 comes first in the boot order scsi0, ide2"
+    filtered = run(site, task=VPS_ISO_INFO, name="other.iso")
+    assert filtered["mounted"] == []
+    assert (filtered["boots_from_iso"], filtered["boot_obstacle"]) == (False, "no ISO that was asked for is mounted")
     assert len(run(site, task=VPS_ISO_INFO, iso_id=site.iso.id)["mounted"]) == 1
     assert run(site, task=VPS_ISO_INFO, name="none.iso")["available"] == []
 
