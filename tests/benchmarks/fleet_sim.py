@@ -143,7 +143,7 @@ def simulate(
     )
 
 
-def recovery(limit: Limit, *, forks: int, latency: float = 0.1, seed: int = 0) -> tuple[float, int]:
+def recovery(limit: Limit, *, forks: int, latency: float = 0.1, seed: int = 0) -> tuple[float, float]:
     """How soon a busy fleet is back to half the pace of an unlimited API, once ``limit`` was lifted.
 
     In seconds since the gate opened for the last time, and in requests. The pace is that of the next 20 requests.
@@ -159,7 +159,7 @@ def recovery(limit: Limit, *, forks: int, latency: float = 0.1, seed: int = 0) -
     for number, (first, last) in enumerate(zip(free, free[20:], strict=False)):
         if last - first <= 2 * 20 * unlimited:
             return first, number
-    return math.inf, len(free)
+    return math.inf, math.inf
 
 
 @dataclass
