@@ -119,8 +119,7 @@ def leads_elsewhere(path: str) -> bool:
     return any(segment in (".", "..") for segment in DELIMITER.split(unquote(path)))
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(t.NamedTuple):
     """A success: the status, the JSON object of the body (empty for none) and ``Retry-After`` in seconds."""
 
     status: int

@@ -7,15 +7,13 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, Problem
 
 Document = t.Mapping[str, t.Any]
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(t.NamedTuple):
     """Whether the API would take an action now."""
 
     allowed: bool

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import json_object
 
@@ -25,8 +24,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(t.NamedTuple):
     """Who answered instead of the API: the name that it gives itself, its error code, and the request's ray ID."""
 
     server: str | None

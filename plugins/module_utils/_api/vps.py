@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client, leads_elsewhere, unexpected_shape
@@ -112,8 +111,7 @@ def _address(value: str) -> str:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Power:
+class Power(t.NamedTuple):
     """The power of one VPS. ``uptime`` is in seconds. The gates are by `POWER_ACTIONS`, those that the API tells."""
 
     state: str | None

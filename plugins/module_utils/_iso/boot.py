@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import Media
 
 
-@dataclass(frozen=True)
-class Boot:
+class Boot(t.NamedTuple):
     """The names are those of the return values. ``boots_from_iso`` is ``None`` where the API does not tell."""
 
     boots_from_iso: bool | None

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.documents import Gate, check_gate
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
@@ -229,12 +229,12 @@ def project(media: Media, plan: Plan, wish: IsoWish) -> Media:
 
 def _project_step(media: Media, step: Step, wish: IsoWish) -> Media:
     if step.action in (DOWNLOAD, FOLLOW):
-        return replace(media, available=(*media.available, Iso(None, wish.name)))
+        return media._replace(available=(*media.available, Iso(None, wish.name)))
     if step.action == DELETE:
-        return replace(media, available=tuple(iso for iso in media.available if iso.id != step.iso_id))
+        return media._replace(available=tuple(iso for iso in media.available if iso.id != step.iso_id))
     others = tuple(mount for mount in media.mounted if mount.device != step.device)
     entry = Mount(step.device, step.iso_id, step.action == MOUNT, False)
-    return replace(media, mounted=(*others, entry))
+    return media._replace(mounted=(*others, entry))
 
 
 def is_done(media: Media, step: Step, wish: IsoWish) -> bool:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.documents import Gate, parse_gate, text
 
@@ -17,8 +16,7 @@ DEVICES = ("ide0", "ide1", "ide2", "ide3")
 MISSING, CLOUD_INIT, LOADED, BUSY, EMPTY, NO_DRIVE = "missing", "cloud-init", "loaded", "busy", "empty", "no drive"
 
 
-@dataclass(frozen=True)
-class Iso:
+class Iso(t.NamedTuple):
     """One file of the owner's library. ``id`` is ``None`` only for a download that is predicted."""
 
     id: str | None
@@ -33,8 +31,7 @@ class Iso:
         return self.name or self.display_name or str(self.id)
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(t.NamedTuple):
     """An entry of ``mounted[]``. ``mounted`` is false for a drive without media."""
 
     device: str | None
@@ -43,8 +40,7 @@ class Mount:
     is_cloud_init: bool
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(t.NamedTuple):
     """An entry of ``availableDevices[]``."""
 
     device: str | None
@@ -53,8 +49,7 @@ class Slot:
     in_use: bool
 
 
-@dataclass(frozen=True)
-class BootOrder:
+class BootOrder(t.NamedTuple):
     """``order`` lists device names, ``devices`` their labels."""
 
     order: list[str]
@@ -62,16 +57,15 @@ class BootOrder:
     available_devices: list[dict[str, str | None]]
 
 
-@dataclass(frozen=True)
-class Media:
+class Media(t.NamedTuple):
     """The ISO state of one VPS, as one read tells it."""
 
     available: tuple[Iso, ...]
     mounted: tuple[Mount, ...]
     slots: tuple[Slot, ...]
     boot_order: BootOrder | None = None
-    can_mount: Gate = field(default_factory=lambda: Gate(True))
-    can_upload: Gate = field(default_factory=lambda: Gate(True))
+    can_mount: Gate = Gate(True)
+    can_upload: Gate = Gate(True)
 
     def is_cloud_init(self, device: str | None) -> bool:
         """Whether a drive is the cloud-init drive, whatever else it may be said to hold."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.documents import Gate, check_gate
@@ -79,8 +79,8 @@ class PowerApplier:
         start = settled(state, self.wish) if self.wish.wait else state
         if action and start == state:  # else the gates will be others by then
             self._check_gate(action)
-        self.progress.before = replace(self.progress.status, state=start)
-        self.progress.status = replace(self.progress.status, state=TARGETS[action] if action else start)
+        self.progress.before = self.progress.status._replace(state=start)
+        self.progress.status = self.progress.status._replace(state=TARGETS[action] if action else start)
         self.progress.record.actions = [action] if action else []
 
     def apply(self) -> None:
@@ -136,7 +136,7 @@ class PowerApplier:
             job = write(self.client, operation, self.progress.record)
             see_through(self.client, operation, self.progress.record, job, wait=self.wish.wait)
             if not self.wish.wait:
-                self.progress.foreseen = replace(self.progress.status, state=TARGETS[action])
+                self.progress.foreseen = self.progress.status._replace(state=TARGETS[action])
         except HostUpError as error:
             raise error.add(before=f"Could not {_VERBS[action]} the VPS.", after=self._advice(action, error)) from None
 

@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import typing as t
 
 RUNNING, STOPPED, STARTING, STOPPING = "running", "stopped", "starting", "stopping"
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(t.NamedTuple):
     """What one read of the live state tells. Uptime and the time of the read, ``at``, are in seconds."""
 
     state: str | None

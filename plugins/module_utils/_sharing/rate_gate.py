@@ -17,7 +17,7 @@ simulation each number is there for.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
+import typing as t
 
 LONGEST_PAUSE = 900.0  # seconds; no answer and no file can close the gate for longer
 FIRST_GAP = 0.08  # seconds between permissions, while nothing is known of the limit
@@ -29,8 +29,7 @@ RECOVERED = 27.0  # seconds after opening when the gate no longer counts
 LARGEST = 1e12  # no time and no count is larger
 
 
-@dataclass(frozen=True)
-class RateGate:
+class RateGate(t.NamedTuple):
     """Closed until a time; then permissions are due ``gap`` seconds apart at first, or at once when it is 0.
 
     ``granted`` requests went through since the refusal at ``closed_at``.
@@ -47,8 +46,7 @@ class RateGate:
         return not self.gap or now > self.closed_until + RECOVERED
 
 
-@dataclass(frozen=True)
-class Permission:
+class Permission(t.NamedTuple):
     """When to send, as long as the gate is not closed anew."""
 
     at: float
@@ -62,7 +60,7 @@ def ask_permission(gate: RateGate, now: float) -> tuple[RateGate, Permission]:
         since = due - gate.closed_until
         saved = gate.closed_until - gate.closed_at - ROUNDED
         pace = CATCH_UP if since * CATCH_UP < saved else 2 ** (since / DOUBLED) ** 2
-        gate = replace(gate, next_permission=due + gate.gap / pace)
+        gate = gate._replace(next_permission=due + gate.gap / pace)
     return gate, Permission(due, gate.closed_until)
 
 
@@ -76,7 +74,7 @@ def went_through(
 ) -> RateGate:
     """The gate after a request that was not refused; the API may say that no other remains for so many seconds."""
     if gate.gap and sent_at >= gate.closed_until:
-        gate = replace(gate, granted=gate.granted + 1)
+        gate = gate._replace(granted=gate.granted + 1)
     return gate if used_up_for is None else refused(gate, now, sent_at, used_up_for, limit)
 
 
@@ -88,20 +86,20 @@ def refused(gate: RateGate, now: float, sent_at: float, pause: float, limit: int
     pause = min(max(pause, 0.0), LONGEST_PAUSE)
     until = now + pause
     if sent_at < gate.closed_until:  # sent before the gate was closed: it tells nothing new of the gap
-        return gate if until <= gate.closed_until else replace(gate, closed_until=until, next_permission=until)
+        return gate if until <= gate.closed_until else gate._replace(closed_until=until, next_permission=until)
     if gate.is_open(now):
         gap = pause / limit if limit and pause > ROUNDED else FIRST_GAP
     elif gate.granted:
         gap = (now - gate.closed_at) / gate.granted
     else:  # the pause was too short: it grows until something goes through
         until = max(until, now + min((now - gate.closed_at) / 2, LONGEST_GAP))
-        return replace(gate, closed_until=until, next_permission=until)
+        return gate._replace(closed_until=until, next_permission=until)
     return RateGate(until, now, 0, min(gap, LONGEST_GAP), until)
 
 
 def dump_rate_gate(gate: RateGate) -> list[float]:
     """The gate as JSON."""
-    return list(astuple(gate))
+    return list(gate)
 
 
 def parse_rate_gate(document: object, now: float) -> RateGate:
@@ -109,7 +107,7 @@ def parse_rate_gate(document: object, now: float) -> RateGate:
 
     Nor can it have written what would make anybody wait for long; the clock may have been set back since.
     """
-    if not isinstance(document, list) or len(document) != len(astuple(RateGate())):
+    if not isinstance(document, list) or len(document) != len(RateGate._fields):
         return RateGate()
     if not all(type(number) in (int, float) and 0 <= number <= LARGEST for number in document):
         return RateGate()

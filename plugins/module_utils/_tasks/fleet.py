@@ -25,8 +25,7 @@ LINE_SECONDS = (3.0, 30.0)  # … which come no more and no less often than this
 Result = dict[str, t.Any]
 
 
-@dataclass(frozen=True)
-class Deferred:
+class Deferred(t.NamedTuple):
     """What is left to do for a VPS when all the others have come as far, and its result as it is until then."""
 
     so_far: Result

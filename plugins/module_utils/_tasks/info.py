@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import (
     ONE_VPS,
@@ -29,7 +27,7 @@ def _show(client: Client, params: Params, _wish: str | None, context: Context) -
     def read(vps_id: str) -> Result:
         power = read_power(client, vps_id)
         gates = {f"can_{action}": power.gates.get(action) for action in POWER_ACTIONS}
-        actions = {name: asdict(gate) if gate else None for name, gate in gates.items()}
+        actions = {name: gate._asdict() if gate else None for name, gate in gates.items()}
         return {"changed": False, "vps_id": vps_id, "power_state": power.state, "actions": actions}
 
     result = Fleet(client, [item["id"] for item in items], read, context.unknown).run()

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import asdict
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_id
@@ -135,7 +134,7 @@ def _state(media: Media, wish: IsoWish) -> dict[str, t.Any]:
     held = media.mounts_of(iso.id if iso else wish.iso_id) if iso or wish.iso_id else []
     device = next((mount.device for mount in held if wish.device in (None, mount.device)), None)
     return {
-        "iso": asdict(iso) if iso else None,
+        "iso": iso._asdict() if iso else None,
         "device": device,
         "mounts": [
             {"device": mount.device, "iso_id": mount.iso_id, "is_cloud_init": mount.is_cloud_init}
@@ -143,7 +142,7 @@ def _state(media: Media, wish: IsoWish) -> dict[str, t.Any]:
             if mount.mounted
         ],
         "boot_order": media.boot_order.order if media.boot_order else None,
-        **asdict(judge_boot(media, [device]) if device and wish.state == "mounted" else Boot(None, None)),
+        **(judge_boot(media, [device]) if device and wish.state == "mounted" else Boot(None, None))._asdict(),
     }
 
 

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_id
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.boot import judge_boot
@@ -28,12 +26,12 @@ def _show(client: Client, vps_id: str, params: Params) -> Result:
     return {
         "changed": False,
         "vps_id": vps_id,
-        "available": [asdict(iso) for iso in available],
-        "mounted": [asdict(mount) for mount in mounted],
-        "boot_order": asdict(media.boot_order) if media.boot_order else None,
-        **asdict(judge_boot(media, [mount.device for mount in media.users_mounts if mount in mounted])),
-        "available_devices": [asdict(slot) for slot in media.slots],
-        "actions": {"can_mount": asdict(media.can_mount), "can_upload": asdict(media.can_upload)},
+        "available": [iso._asdict() for iso in available],
+        "mounted": [mount._asdict() for mount in mounted],
+        "boot_order": media.boot_order._asdict() if media.boot_order else None,
+        **judge_boot(media, [mount.device for mount in media.users_mounts if mount in mounted])._asdict(),
+        "available_devices": [slot._asdict() for slot in media.slots],
+        "actions": {"can_mount": media.can_mount._asdict(), "can_upload": media.can_upload._asdict()},
     }
 
 

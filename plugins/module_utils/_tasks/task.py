@@ -29,8 +29,7 @@ Lines = t.Callable[[str], None]
 Wish = t.TypeVar("Wish")
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(t.NamedTuple):
     """How a task is run. ``secrets`` is added to when more of them become known.
 
     ``unknown`` is the task's result when nothing is known yet.

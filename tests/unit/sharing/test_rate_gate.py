@@ -33,7 +33,7 @@ NOW = 1_800_000_000.0
 PAUSE = 30.0
 CLOSED = refused(RateGate(), NOW, NOW - 0.1, PAUSE)
 OPEN_AT = NOW + PAUSE
-PACED = replace(CLOSED, closed_at=OPEN_AT - 1.0)  # with nothing to make up for
+PACED = CLOSED._replace(closed_at=OPEN_AT - 1.0)  # with nothing to make up for
 
 
 def permissions(gate: RateGate, now: float, number: int) -> tuple[RateGate, list[Permission]]:
@@ -78,7 +78,7 @@ def test_permissions_are_due_in_order_and_a_gap_apart() -> None:
 
 def test_what_could_not_be_sent_during_a_pause_is_made_up_for() -> None:
     """Faster at first, at the usual pace then; and never more of it than the pause was long."""
-    gate = replace(CLOSED, gap=0.3)
+    gate = CLOSED._replace(gap=0.3)
     _gate, taken = permissions(gate, NOW, 120)
     assert gaps(taken)[:80] == pytest.approx([0.3 / CATCH_UP] * 80, rel=1e-3)
     assert gaps(taken)[100:] == pytest.approx([0.3] * 19, rel=0.5)
@@ -86,7 +86,7 @@ def test_what_could_not_be_sent_during_a_pause_is_made_up_for() -> None:
 
 
 def test_the_pace_grows_slowly_at_first_and_ever_faster() -> None:
-    gate, taken = permissions(replace(PACED, gap=1.0), OPEN_AT, 500)
+    gate, taken = permissions(PACED._replace(gap=1.0), OPEN_AT, 500)
     assert gaps(taken) == sorted(gaps(taken), reverse=True)
     assert sum(permission.at < OPEN_AT + DOUBLED for permission in taken) < 15, "0.7 of them go by the gap alone"
     assert gate.is_open(OPEN_AT + RECOVERED + 0.1) and not gate.is_open(OPEN_AT + RECOVERED - 0.1)
@@ -95,7 +95,7 @@ def test_the_pace_grows_slowly_at_first_and_ever_faster() -> None:
 @pytest.mark.parametrize("gap", [0.05, FIRST_GAP, 1.0, LONGEST_GAP])
 def test_half_a_minute_after_opening_nobody_waits(gap: float) -> None:
     """Not for those either who hold a permission and were killed."""
-    gate, taken = permissions(replace(PACED, gap=gap), OPEN_AT, 5000)
+    gate, taken = permissions(PACED._replace(gap=gap), OPEN_AT, 5000)
     assert taken[-1].at <= OPEN_AT + RECOVERED + gap
     for at in (OPEN_AT + RECOVERED + gap, OPEN_AT + 3600.0):
         assert ask_permission(gate, at) == (gate, Permission(at, OPEN_AT))
@@ -143,7 +143,7 @@ def test_first_gap(pause: float, limit: int | None, gap: float) -> None:
 
 
 def test_what_was_measured_long_ago_is_forgotten() -> None:
-    gate = replace(succeed(CLOSED, OPEN_AT + 1.0, 3), gap=5.0)
+    gate = succeed(CLOSED, OPEN_AT + 1.0, 3)._replace(gap=5.0)
     assert refused(gate, OPEN_AT + RECOVERED + 1.0, OPEN_AT + RECOVERED + 0.9, 1.0).gap == FIRST_GAP
 
 
@@ -153,7 +153,7 @@ def test_a_gap_is_bounded() -> None:
 
 
 def test_a_pause_that_was_too_short_does_not_change_the_gap() -> None:
-    gate = refused(replace(CLOSED, gap=0.7), OPEN_AT + 0.1, OPEN_AT, 100.0)
+    gate = refused(CLOSED._replace(gap=0.7), OPEN_AT + 0.1, OPEN_AT, 100.0)
     assert gate == RateGate(OPEN_AT + 100.1, NOW, 0, 0.7, OPEN_AT + 100.1)
 
 
@@ -200,7 +200,7 @@ def test_round_trip(gate: RateGate) -> None:
 
 def test_whole_numbers_will_do() -> None:
     """Other writers of JSON drop a fraction of nothing."""
-    assert parse_rate_gate([int(number) for number in dump_rate_gate(CLOSED)], NOW) == replace(CLOSED, gap=0.0)
+    assert parse_rate_gate([int(number) for number in dump_rate_gate(CLOSED)], NOW) == CLOSED._replace(gap=0.0)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_garbage_is_still_valid_json_for_python() -> None:
     ],
 )
 def test_what_would_make_anybody_wait_for_long_is_an_open_gate(changes: dict[str, Any]) -> None:
-    assert parse_rate_gate(dump_rate_gate(replace(BUSY, **changes)), NOW) == RateGate()
+    assert parse_rate_gate(dump_rate_gate(BUSY._replace(**changes)), NOW) == RateGate()
 
 
 @pytest.mark.parametrize("seconds", [60.0, 3600.0, 1e8])
