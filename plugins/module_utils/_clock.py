@@ -11,6 +11,8 @@ import time
 # sockets go by the real time, also where a test holds the other in its hand
 from time import monotonic as socket_time
 
+from ansible_collections.hostup.cloud.plugins.module_utils import _interruption
+
 __all__ = ["Deadline", "monotonic", "now", "sleep", "socket_time"]
 
 
@@ -25,16 +27,26 @@ def monotonic() -> float:
 
 
 def sleep(seconds: float) -> None:
-    """Wait; no time at all where ``seconds`` is negative."""
-    time.sleep(max(0.0, seconds))
+    """Wait; no time at all where ``seconds`` is negative. Raises Interrupted in a task that heeds it."""
+    if not _interruption.is_watched():
+        time.sleep(max(0.0, seconds))
+        return
+    end = monotonic() + seconds
+    while (left := end - monotonic()) > 0.0:
+        _interruption.check()
+        time.sleep(min(left, _interruption.NOTICED_WITHIN))
 
 
 class Deadline:
-    """A monotonic end of all waiting of one task."""
+    """A monotonic end of all waiting of one task, or of a part of it. ``option`` is what the user sets it with."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, option: str = "wait_timeout") -> None:
         self.seconds = seconds
+        self.option = option
         self._end = monotonic() + seconds
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.0f} s of {self.option}"
 
     def left(self) -> float:
         """Seconds left, negative when it has passed."""

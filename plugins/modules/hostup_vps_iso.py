@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - hostup.cloud.connection
   - hostup.cloud.vps
   - hostup.cloud.vps.fleet
+  - hostup.cloud.iso
   - hostup.cloud.attributes
   - hostup.cloud.attributes.action_group
 attributes:
@@ -33,7 +34,8 @@ requirements:
 options:
   state:
     description:
-      - V(present) - the ISO is in the library. If it is not, it is downloaded from O(url).
+      - V(present) - the ISO is in the library. If it is not, it is downloaded from O(url), or the download of O(job_id)
+        is waited for. Both are for this state and the next.
       - V(mounted) - it is in the library, as for V(present), and in a CD/DVD drive of the VPS.
       - V(unmounted) - it is in no drive of the VPS, or not in O(device).
         Without O(name), O(iso_id) and O(url) every drive is emptied, or just O(device).
@@ -43,51 +45,6 @@ options:
     type: str
     choices: [present, mounted, unmounted, absent]
     default: present
-  name:
-    description:
-      - The ISO's file name in the library. A file that has it as its display name matches when no file name does.
-      - When several files match, the task fails and lists their IDs.
-      - Defaults to the last part of the path of O(url), less the compression suffix when O(decompress) is set.
-    type: str
-    aliases: [filename]
-  iso_id:
-    description:
-      - The ISO's ID in the library, instead of O(name). Cannot be combined with O(url).
-    type: str
-  url:
-    description:
-      - Where to download the ISO from when the library does not have it. Used by V(present) and V(mounted).
-      - The API downloads it, so it must be reachable for HostUp. It must not redirect (see O(resolve_redirects)),
-        and the file must not be larger than 20 GB.
-      - Credentials and a query in it are passed on. They are masked in everything that is shown, the query where it may
-        hold a secret, which is a value of eight characters or more, or one whose name speaks of a key, a token or the
-        like.
-    type: str
-  job_id:
-    description:
-      - The ID of a job that downloads the ISO, as RV(job.id) of a task with O(wait=false) has it.
-        Where the ISO is not in the library yet, this job is waited for, and nothing is ordered.
-      - Needed only where a task does not find the job of the one before by itself (see O(wait_timeout)), for instance
-        because they do not share a home folder, as in two AWX jobs.
-      - For V(state=present) and V(state=mounted), with O(name) or O(url). It is an error when the job has failed, and
-        when the API knows neither the job nor the ISO.
-    type: str
-    version_added: 0.2.0
-  decompress:
-    description:
-      - How the API is to decompress the file that it downloads.
-    type: str
-    choices: [none, gzip, lzo, zstd, bzip2]
-    default: none
-  resolve_redirects:
-    description:
-      - Follow the redirects of O(url) from where the task runs, and have the API download from where they end.
-        Most mirrors redirect, and the API does not follow.
-      - The API key takes no part in it, nor do O(ca_path) and O(validate_certs). Proxies are those of the environment,
-        E(HTTP_PROXY) for plain C(http). Only done when there is something to download, and once a task.
-      - A redirect from https to http is an error, unless O(url) itself is http.
-    type: bool
-    default: false
   device:
     description:
       - The CD/DVD drive.
@@ -105,13 +62,6 @@ options:
         V(attach_drive) only where there is no drive before.
     type: bool
     default: false
-  on_conflict:
-    description:
-      - What to do when the drive to mount on holds another ISO. V(replace) unmounts that one,
-        after the new one was found or downloaded. V(fail) fails before anything is changed.
-    type: str
-    choices: [replace, fail]
-    default: replace
   wait:
     description:
       - Whether to wait for the job of the last step and to check its outcome.

@@ -44,12 +44,25 @@ class Effect:
 OURS = object()  # the value that all tasks have
 BOTH = ("hostup_vps_iso", "hostup_vps_iso_info")
 POWER = ("hostup_vps_power",)
-NAMED = (*BOTH, *POWER, "hostup_vps_info")
+REINSTALL = ("hostup_vps_reinstall",)
+NAMED = (*BOTH, *POWER, *REINSTALL, "hostup_vps_info")
 ACCEPTANCE = ("hostup_acceptance",)
 ALL = (*NAMED, *ACCEPTANCE)
 NEW = {"name": "new.iso"}
 HELD = {"state": "unmounted"}
 CONFIRMED = ("vps_name", "confirm")
+DELAYED = {"until": "delay", "delay": 1}
+DEFAULTS: dict[str, dict[str, Any]] = {  # what each module is given unless its row says otherwise
+    "hostup_vps_iso": {"name": "ubuntu.iso"},
+    "hostup_vps_power": {"state": "started"},
+    "hostup_vps_reinstall": {
+        "name": "ubuntu.iso",
+        "confirm": ["{{ vps_name }}"],
+        "boot_order": "ignore",
+        "until": "none",
+        "shutdown_timeout": 30,
+    },
+}
 # In each world: ubuntu.iso is in the library and in ide2, other.iso in the library; ide3 is an empty drive.
 EFFECTS = [
     Effect("api_key", OURS, "wrong", modules=ALL),
@@ -61,7 +74,7 @@ EFFECTS = [
     Effect("vps_id", "{{ vps_id }}", "vps_other", modules=NAMED, selects_vps=True),
     Effect("vps_name", "{{ vps_name }}", "other", modules=ALL, selects_vps=True),
     Effect("vps_ip", "{{ vps_ip }}", "192.0.2.200", modules=NAMED, selects_vps=True),
-    Effect("vps_ids", ["{{ vps_id }}"], ["vps_other"], modules=(*BOTH, *POWER), selects_vps=True),
+    Effect("vps_ids", ["{{ vps_id }}"], ["vps_other"], modules=(*BOTH, *POWER, *REINSTALL), selects_vps=True),
     Effect("name", "ubuntu.iso", "other.iso", {"state": "unmounted"}),
     Effect("name", "ubuntu.iso", modules=("hostup_vps_iso_info",)),
     Effect("iso_id", "{{ iso_id }}", "iso_other", {"name": None}, modules=BOTH),
@@ -83,6 +96,25 @@ EFFECTS = [
     Effect("force", True, False, {"state": "stopped"}, POWER),
     Effect("wait", False, True, {"state": "stopped"}, POWER),
     Effect("wait_timeout", 10, 300, {"state": "stopped"}, POWER, switches={"shutdown_seconds": 60.0}),
+    Effect("name", "ubuntu.iso", "other.iso", {}, REINSTALL),
+    Effect("iso_id", "{{ iso_id }}", "iso_other", {"name": None}, REINSTALL),
+    Effect("url", "{{ url }}", "{{ url }}?", NEW, REINSTALL),
+    Effect("job_id", "job_of_nobody", None, {"url": "{{ url }}", **NEW}, REINSTALL),
+    Effect("decompress", "gzip", "none", {"url": "{{ url }}", **NEW}, REINSTALL),
+    Effect("resolve_redirects", True, False, {"url": "{{ redirect }}", **NEW}, REINSTALL),
+    Effect("device", "ide3", None, {}, REINSTALL),
+    Effect("keep_drive", True, False, DELAYED, REINSTALL, switches={"unmount_removes_drive": True}),
+    Effect("on_conflict", "fail", "replace", {"name": "other.iso", "device": "ide2"}, REINSTALL),
+    Effect("confirm", ["{{ vps_name }}"], ["other"], {}, REINSTALL),
+    Effect("expect_ip", "{{ vps_ip }}", "192.0.2.200", {}, REINSTALL),
+    Effect("boot_order", "check", "ignore", {}, REINSTALL),
+    Effect("force", True, False, {}, REINSTALL),
+    Effect("until", "power_off", "none", {"install_timeout": 1}, REINSTALL),
+    Effect("delay", 1, None, DELAYED, REINSTALL),
+    Effect("start", False, True, DELAYED, REINSTALL),
+    Effect("download_timeout", 1, 600, {"url": "{{ url }}", **NEW}, REINSTALL),
+    Effect("shutdown_timeout", 1, 60, {}, REINSTALL, switches={"shutdown_seconds": 4.0}),
+    Effect("install_timeout", 1, 2, {"until": "power_off"}, REINSTALL),
 ]
 # Gives an option the value that it has anyway: shows that the comparison can tell when nothing changes.
 CONTROL = Effect("validate_certs", True, modules=ALL)
@@ -146,8 +178,7 @@ def test_every_option_changes_a_request_or_a_result(
                 "api_key": emulator.world.add_key(owner),
                 "api_base": emulator.url,
                 "vps_id": None if effect.selects_vps else vps.id,
-                "name": "ubuntu.iso" if module == "hostup_vps_iso" else None,
-                "state": "started" if module in POWER else None,
+                **DEFAULTS.get(module, {}),
                 **effect.base,
             }
             value = effect.given if way == "with" else effect.instead_of

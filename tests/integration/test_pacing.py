@@ -82,7 +82,7 @@ def test_hundred_hosts_cause_one_download(lab: Lab) -> None:
         hosts=lab.add_fleet(100),
         env=forks(50),
     )
-    lab.until(lambda: len({call.vps_id for call in lab.calls}) == 50)
+    lab.until(lambda: len({call.vps_id for call in lab.calls}) >= 50)
     lab.emulator.downloads.release()
     run = playing.finish()
     assert failures(run) == []

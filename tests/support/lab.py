@@ -103,11 +103,19 @@ class Playing:
         results = [TaskResult(**json.loads(line)) for line in lines]
         return Run(code, self._output.read_text(), self._errors.read_text() if self._errors else None, results)
 
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._output.read_text()
+
     def stop(self) -> None:
         """Clear up, where a test has not come to the end of it."""
         if not self._has_ended:
             self.kill()
             self.finish()
+
+    def terminate(self) -> None:
+        """Ask the `ansible-playbook` alone to end, as a service manager does."""
+        os.kill(self._process.pid, signal.SIGTERM)
 
     def interrupt(self) -> None:
         """Press Ctrl-C: everything in the foreground hears it."""
@@ -230,8 +238,13 @@ class Lab:
         return len([call for call in self.calls.matching("POST", "/from-url$") if call.status < 400])
 
     def until(self, condition: Callable[[], Found], seconds: float = 180.0) -> Found:
-        """Wait until something is so, and return it."""
-        return self.calls.wait_for(condition, seconds)
+        """Wait until something is so, and return it. What was there instead is told where it never is."""
+        try:
+            return self.calls.wait_for(condition, seconds)
+        except TimeoutError as error:
+            last = [f"{call.method} {call.path} {call.status}" for call in self.calls[-5:]]
+            shown = [playing.output()[-2000:] for playing in self.playing]
+            raise TimeoutError(f"{error}; {len(self.calls)} requests, at last {last}; on the screen {shown}") from None
 
     def in_task(self, seconds: float, shell: str = "controller") -> int:
         """So many real seconds, as a task in this shell counts them."""

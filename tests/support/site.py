@@ -36,6 +36,7 @@ class Clock:
         self.now = 1_800_000_000.0
         self.jumped = 0.0
         self.waits: list[float] = []
+        self.at_wait: Callable[[], object] = lambda: None  # is called at the end of each
 
     def sleep(self, seconds: float) -> None:
         """Let time pass. Real threads get a moment too, and the emulator's downloads a longer one."""
@@ -46,6 +47,7 @@ class Clock:
         for thread in threading.enumerate():
             if thread.name.startswith("job_") and thread.is_alive():
                 thread.join(0.05)
+        self.at_wait()
 
     def monotonic(self) -> float:
         """The time of this clock."""

@@ -12,8 +12,18 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 UTILS = PLUGINS / "module_utils"
 OURS = "ansible_collections.hostup.cloud.plugins.module_utils."
 # Each floor may use those below it, and its own rooms may not use each other.
-FLOORS = [{"_errors", "_clock", "_version"}, {"_sharing"}, {"_api"}, {"_acceptance", "_iso", "_power"}, {"_tasks"}]
-PURE = ["_sharing/rate_gate", "_api/documents", "_iso/state", "_iso/boot", "_iso/plan", "_power/state", "_power/plan"]
+FLOORS = [
+    {"_errors", "_clock", "_interruption", "_version"},
+    {"_sharing"},
+    {"_api"},
+    {"_acceptance", "_iso", "_power"},
+    {"_reinstall"},
+    {"_tasks"},
+]
+PURE = [
+    *("_sharing/rate_gate", "_api/documents", "_iso/state", "_iso/boot", "_iso/plan"),
+    *("_power/state", "_power/plan", "_reinstall/plan"),
+]
 FILES = sorted(str(path.relative_to(UTILS).with_suffix("")) for path in UTILS.rglob("*.py"))
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import ipaddress
 import random
 import re
@@ -18,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.hostup.cloud.plugins.module_utils import _clock
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock, _interruption
 from ansible_collections.hostup.cloud.plugins.module_utils._api import transport
 from ansible_collections.hostup.cloud.plugins.module_utils._api.edge import parse_edge
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
@@ -147,6 +148,7 @@ class Client:
         self.deadline = deadline
         self.retries = connection.retries
         self.say: t.Callable[[str], None] = lambda line: say(visible(line))
+        self.warn: t.Callable[[str], None] = lambda line: warn(visible(line))
         self.idle: t.Callable[[], t.ContextManager[None]] = contextlib.nullcontext  # a fleet has others to let ahead
         self.watch: t.Callable[[t.Any], None] = lambda _response: None  # is shown each answer as it came
         self.notes = Notes(warn)
@@ -159,6 +161,13 @@ class Client:
             bundle, validate_certs = transport.ca_bundle(connection.ca_path), connection.validate_certs
             self._proxies = transport.proxies_for(self.origin)
         self._adapter = transport.adapter_with(bundle, validate_certs)
+
+    def within(self, seconds: float, option: str) -> Client:
+        """This client with another deadline, for a part of a task that has an option of its own for that."""
+        client = copy.copy(self)
+        client.deadline = Deadline(seconds, option)
+        client._pace = Pace(self.notes, self.origin, self.api_key, client.deadline, self.say)
+        return client
 
     def say_once(self, line: str) -> None:
         """Say a line that other threads may have to say too."""
@@ -224,6 +233,7 @@ class Client:
         not_ready_until = _clock.monotonic() + NOT_READY_PATIENCE
         while True:
             sent_at = self._pace.wait()
+            _interruption.check()
             try:
                 return self._once(method, path, query, body, sent_at)
             except HostUpError as error:

@@ -233,8 +233,7 @@ def progress_lines(subject: str, say: t.Callable[[str], None]) -> Reporter:
 def _timed_out(client: Client, job: Job, fault: HostUpError | None) -> HostUpError:
     progress = "" if job.progress is None else f" at {job.progress:.0f} %"
     error = HostUpError(
-        f"{job.label} is still {job.status}{progress} after the {client.deadline.seconds:.0f} s of "
-        "wait_timeout. It goes on at HostUp.",
+        f"{job.label} is still {job.status}{progress} after the {client.deadline}. It goes on at HostUp.",
         fault.problem if fault else None,
         timed_out=True,
     )

@@ -84,12 +84,15 @@ class IsoApplier:
         return make_plan(self.progress.media, self.wish)
 
     def apply(self, defer: str | None = None) -> Plan:
-        """Read, and do steps until the plan is empty, or its first step is the action to ``defer``: that plan is left.
+        """Read, and do what `carry_out` does."""
+        return self.carry_out(self.foresee(), defer)
 
-        Raises HostUpError; ``progress`` then tells how far it came.
+    def carry_out(self, plan: Plan, defer: str | None = None) -> Plan:
+        """Do steps until the plan is empty, or its first step is the action to ``defer``: that plan is left.
+
+        ``plan`` is of the last read. Raises HostUpError; ``progress`` then tells how far it came.
         """
         done: tuple[Step, ...] = ()
-        plan = self.foresee()
         while plan and plan[0].action != defer:
             step = plan[0]
             if step in done or len(done) >= MOST_STEPS:

@@ -64,12 +64,16 @@ class PowerProgress:
 
 @dataclass
 class PowerApplier:
-    """Brings one VPS to the wished state. A failure leaves in ``progress`` how far it came."""
+    """Brings one VPS to the wished state. A failure leaves in ``progress`` how far it came.
+
+    With ``trusts_job``, a restart whose job has completed is not looked at again: the caller will.
+    """
 
     client: Client
     vps_id: str
     wish: PowerWish
     progress: PowerProgress
+    trusts_job: bool = False
     _has_begun: bool = False  # as far as a read has shown
 
     def foresee(self) -> None:
@@ -92,7 +96,7 @@ class PowerApplier:
             action = make_plan(self.progress.status.state, self.wish)
         if action:
             self._check_gate(action)
-            self._perform(action)
+            self.perform(action)
 
     def _read_first(self) -> Status:
         self.progress.before = self._read()
@@ -124,13 +128,12 @@ class PowerApplier:
 
         if not re_read(self.client, is_over, patiently()):
             raise HostUpError(
-                f"The VPS is still {self.progress.status.state} after the {self.client.deadline.seconds:.0f} s of "
-                "wait_timeout. Nothing was changed.",
+                f"The VPS is still {self.progress.status.state} after the {self.client.deadline}. Nothing was changed.",
                 timed_out=True,
             )
 
-    def _perform(self, action: str) -> None:
-        """Send the action, and see it through."""
+    def perform(self, action: str) -> None:
+        """Send the action, and see it through. Raises HostUpError."""
         operation = self._operation(action)
         try:
             job = write(self.client, operation, self.progress.record)
@@ -145,8 +148,8 @@ class PowerApplier:
             action=action,
             send=lambda: self.client.post(f"{vps_path(self.vps_id)}/actions/{action}", {}),
             look=lambda: self._look(action),
-            is_done=lambda: self._is_done(action, needs_proof=self._needs_proof(action)),
-            schedule=lambda: self._schedule(action) if self.wish.wait else None,
+            is_done=lambda: self._is_done(action),
+            schedule=lambda: self._schedule(action) if self._is_to_be_seen(action) else None,
             read="status read",
             resends=1 if action == RESTART else self.client.retries,
             report=self._reporter(action),
@@ -175,9 +178,14 @@ class PowerApplier:
         job = self.progress.record.job
         return job is not None and job.has_completed
 
+    def _is_to_be_seen(self, action: str) -> bool:
+        is_trusted = self.trusts_job and self._is_told and action in (RESTART, RESET)
+        return self.wish.wait and not is_trusted
+
     def _needs_proof(self, action: str) -> bool:
         """Where there is no word that it is done, a VPS that runs could be one that still has to go down."""
-        return action == RESTART and not self._is_told and self._before.uptime is not None
+        has_uptime = self._before.uptime is not None or self.progress.status.uptime is not None
+        return action == RESTART and not self._is_told and has_uptime
 
     def _schedule(self, action: str) -> Schedule:
         """Reads are stale for a while only; guests, transitions and jobs that nobody can ask for take their time.
@@ -196,8 +204,9 @@ class PowerApplier:
         self._has_begun |= has_begun(action, self._before, self._read())
         return self._has_begun
 
-    def _is_done(self, action: str, needs_proof: bool) -> bool:
+    def _is_done(self, action: str, *, needs_proof: bool = False) -> bool:
         has_proof = self._look(action)
+        needs_proof = needs_proof or self._needs_proof(action)
         return self.progress.status.state == TARGETS[action] and (has_proof or not needs_proof)
 
     @property

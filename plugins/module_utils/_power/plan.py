@@ -92,13 +92,22 @@ def gate_of(gates: t.Mapping[str, Gate], action: str) -> Gate:
 def has_begun(action: str, before: Status, now: Status) -> bool:
     """Whether a read shows that an action was taken, be it done or not.
 
-    A restart also shows in an uptime that has become less. One that has grown by less than the time that has passed
-    shows nothing: a stale read has it, too.
+    A restart also shows in the uptime.
     """
     if now.state != before.state:
         return now.state in _ON_THE_WAY[action]
-    is_younger = before.uptime is not None and now.uptime is not None and now.uptime < before.uptime
-    return action == RESTART and now.state == RUNNING and is_younger
+    return action == RESTART and has_booted_since(before, now)
+
+
+def has_booted_since(before: Status, now: Status) -> bool:
+    """Whether a VPS that runs has booted since an earlier read, as far as its uptime tells, which goes on over a reset.
+
+    One that has grown by less than the time that has passed shows nothing: a stale read has it, too.
+    """
+    if now.state != RUNNING or now.uptime is None:
+        return False
+    is_less = before.uptime is not None and now.uptime < before.uptime
+    return is_less or now.uptime + UPTIME_SLACK < now.at - before.at
 
 
 def did_nothing(action: str, before: Status, now: Status) -> bool:

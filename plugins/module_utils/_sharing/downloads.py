@@ -157,8 +157,7 @@ class Downloads:
             self._refuse_after_failures(turn, note_name, name)
             if self._deadline.is_over:
                 raise HostUpError(
-                    f"Another task is still downloading {name} after the {self._deadline.seconds:.0f} s of "
-                    "wait_timeout.",
+                    f"Another task is still downloading {name} after the {self._deadline}.",
                     timed_out=True,
                 )
             self._wait_a_moment()

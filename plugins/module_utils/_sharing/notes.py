@@ -33,7 +33,9 @@ from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 VERSION = 1
 PATIENCE = 10.0  # seconds for somebody else's read and write of a note, which take a fraction of a millisecond
 LARGEST = 65536  # bytes of a note
-MEMORY = 6 * 3600.0  # seconds after which nobody needs a file any more that nobody has written to
+MEMORY = 6 * 3600.0  # seconds after which nobody needs a file any more that nobody has written to …
+LONG_MEMORY = 30 * 86400.0  # … but what a reinstallation has left behind may be found after a holiday
+LONG_LIVED = ("reinstall-", "installer-")
 MOST_LOOKED_AT = 1000  # files, when old ones are removed
 NAME = re.compile(r"[a-z]+-[0-9a-f]{32}(\.lock)?")
 
@@ -100,6 +102,10 @@ class Notes:
     def read(self, name: str) -> t.Any:
         """What a note holds, ``None`` for nothing."""
         return self.change(name, lambda note: (note, note))
+
+    def may_hold(self, name: str) -> bool:
+        """Whether it is worth while to read a note: to look costs less, and makes no file."""
+        return name in _memory or (self._folder is not None and (self._folder / name).exists())
 
     def is_kept(self, name: str) -> bool:
         """Whether a note outlasts this process, as far as is known."""
@@ -194,16 +200,17 @@ def _tidy_up(folder: Path, now: float) -> None:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in itertools.islice(entries, MOST_LOOKED_AT):
             with suppress(OSError):
-                if NAME.fullmatch(entry.name) and now - entry.stat(follow_symlinks=False).st_mtime > MEMORY:
-                    _remove_old(Path(entry.path), now)
+                oldest = now - (LONG_MEMORY if entry.name.startswith(LONG_LIVED) else MEMORY)
+                if NAME.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    _remove_old(Path(entry.path), oldest)
 
 
-def _remove_old(path: Path, now: float) -> None:
+def _remove_old(path: Path, oldest: float) -> None:
     descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _read(descriptor, path)  # raises where it is another version's
-        if _is_at(path, descriptor) and now - os.fstat(descriptor).st_mtime > MEMORY:
+        if _is_at(path, descriptor) and os.fstat(descriptor).st_mtime < oldest:
             path.unlink()
     finally:
         os.close(descriptor)

@@ -16,11 +16,12 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import (
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Fleet, Result
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Context, Params, Task
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Context, Params, Task, tell_what_is_left
 
 
 def _show(client: Client, params: Params, _wish: str | None, context: Context) -> Result:
     items = read_vpses(client, params)
+    tell_what_is_left(client, [item["id"] for item in items])
     if not params["details"]:
         return {"changed": False, "vps": items}
 

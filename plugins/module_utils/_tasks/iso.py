@@ -24,6 +24,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.url import (
     url_secrets,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import Reinstalls
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Deferred, Result
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import (
@@ -36,10 +37,27 @@ from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import (
     telling,
 )
 
+ISO: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str", "aliases": ["filename"]},
+    "iso_id": {"type": "str"},
+    "url": {"type": "str"},
+    "job_id": {"type": "str"},
+    "decompress": {"type": "str", "default": "none", "choices": ["none", *SUFFIXES]},
+    "resolve_redirects": {"type": "bool", "default": False},
+    "device": {"type": "str", "choices": list(DEVICES)},
+    "keep_drive": {"type": "bool", "default": False},
+    "on_conflict": {"type": "str", "default": "replace", "choices": ["replace", "fail"]},
+}
+ONE_ISO = (("name", "iso_id"), ("url", "iso_id"), ("job_id", "iso_id"))  # mutually exclusive
+
 
 def _wish(params: Params) -> IsoWish:
-    """Check what can be checked without the API. Raises HostUpError."""
     refuse_no_time(params)
+    return check_iso(params)
+
+
+def check_iso(params: Params) -> IsoWish:
+    """Check what can be checked of an ISO without the API. Raises HostUpError."""
     refuse_empty(params, "iso_id")
     url, name, job_id = params["url"], params["name"], params["job_id"]
     if url is not None:
@@ -50,13 +68,14 @@ def _wish(params: Params) -> IsoWish:
     for option in ("iso_id", "job_id"):
         if params[option] is not None:
             check_id(option, params[option])
-    if job_id is not None and (not job_id.strip() or name is None or params["state"] not in ("present", "mounted")):
+    state, wait = params.get("state", "mounted"), params.get("wait", True)
+    if job_id is not None and (not job_id.strip() or name is None or state not in ("present", "mounted")):
         raise HostUpError(
             "job_id is the ID of a job that downloads an ISO: use it with state=present or state=mounted, and with the "
             "name or the url of that ISO."
         )
     return IsoWish(
-        state=params["state"],
+        state=state,
         name=name,
         iso_id=params["iso_id"],
         url=url,
@@ -65,25 +84,19 @@ def _wish(params: Params) -> IsoWish:
         device=params["device"],
         keep_drive=params["keep_drive"],
         replace=params["on_conflict"] == "replace",
-        wait=params["wait"],
+        wait=wait,
     )
 
 
-def _secrets(params: Params) -> set[str]:
+def secrets_of_url(params: Params) -> set[str]:
+    """What must never be shown of a URL."""
     return url_secrets(params["url"], params.get("name")) if params.get("url") else set()
 
 
 def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Result:
-    redirects = Redirects(client)
-    owner = (client.origin, client.api_key)
-    downloads = Downloads(client.notes, owner, client.deadline, client.pause, client.say_once)
-
-    def find_url() -> str:
-        if not params["resolve_redirects"]:
-            return str(wish.url)
-        url = redirects.end_of(str(wish.url))
-        context.secrets.update(url_secrets(url, wish.name))
-        return url
+    find_url = url_finder(client, params, wish, context)
+    downloads = downloads_of(client)
+    reinstalls = Reinstalls(client.notes, client.origin)
 
     def on_vps(vps_id: str) -> Result | Deferred:
         progress = IsoProgress(wish, vps_id)
@@ -100,9 +113,38 @@ def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Re
                 _foresee(applier, find_url)
             elif applier.apply(defer=DELETE if params["vps_ids"] is not None else None):
                 return Deferred(_result(progress), delete)
+            else:
+                _note_what_is_out(reinstalls, progress)
         return _result(progress)
 
     return on_selected(client, params, context, on_vps)
+
+
+def url_finder(client: Client, params: Params, wish: IsoWish, context: Context) -> t.Callable[[], str]:
+    """Tells what the API is to download from. What a redirect leads to is asked once a task."""
+    redirects = Redirects(client)
+
+    def find_url() -> str:
+        if not params["resolve_redirects"]:
+            return str(wish.url)
+        url = redirects.end_of(str(wish.url))
+        context.secrets.update(url_secrets(url, wish.name))
+        return url
+
+    return find_url
+
+
+def downloads_of(client: Client) -> Downloads:
+    """The downloads that this client orders or waits for."""
+    return Downloads(client.notes, (client.origin, client.api_key), client.deadline, client.pause, client.say_once)
+
+
+def _note_what_is_out(reinstalls: Reinstalls, progress: IsoProgress) -> None:
+    """What an interrupted reinstallation may have left in a drive is not there any more."""
+    vps_id = str(progress.vps_id)
+    note = reinstalls.left_behind(vps_id)
+    if note and note.is_mounted and not progress.media.mounts_of(note.iso_id):
+        reinstalls.keep(vps_id, note._replace(is_mounted=False) if note.has_booted else None)
 
 
 def _foresee(applier: IsoApplier, find_url: t.Callable[[], str]) -> None:
@@ -168,20 +210,12 @@ VPS_ISO: Task[IsoWish] = Task(
             **options.CONNECTION,
             **options.VPS,
             **options.FLEET,
+            **ISO,
             "state": {"type": "str", "default": "present", "choices": ["present", "mounted", "unmounted", "absent"]},
-            "name": {"type": "str", "aliases": ["filename"]},
-            "iso_id": {"type": "str"},
-            "url": {"type": "str"},
-            "job_id": {"type": "str"},
-            "decompress": {"type": "str", "default": "none", "choices": ["none", *SUFFIXES]},
-            "resolve_redirects": {"type": "bool", "default": False},
-            "device": {"type": "str", "choices": list(DEVICES)},
-            "keep_drive": {"type": "bool", "default": False},
-            "on_conflict": {"type": "str", "default": "replace", "choices": ["replace", "fail"]},
             "wait": {"type": "bool", "default": True},
             "wait_timeout": {"type": "int", "default": 3600},
         },
-        "mutually_exclusive": [options.ANY_VPS, ("name", "iso_id"), ("url", "iso_id"), ("job_id", "iso_id")],
+        "mutually_exclusive": [options.ANY_VPS, *ONE_ISO],
         "required_one_of": [options.ANY_VPS],
         "required_if": [
             ("state", state, ("name", "iso_id", "url"), True) for state in ("present", "mounted", "absent")
@@ -190,5 +224,5 @@ VPS_ISO: Task[IsoWish] = Task(
     check=_wish,
     unknown=_result(IsoProgress(IsoWish("present"))),
     work=_work,
-    secrets=_secrets,
+    secrets=secrets_of_url,
 )

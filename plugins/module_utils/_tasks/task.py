@@ -20,6 +20,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Cl
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_vps_ids, find_vps
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import Reinstalls
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Deferred, Fleet, Result, summary
 
 INFO_DEADLINE = 3600.0  # seconds; bounds the wait for a rate limit where there is no wait_timeout
@@ -72,7 +73,7 @@ class Task(t.Generic[Wish]):
             found = summary([], with_diff="diff" in self.unknown) if is_fleet else self.unknown
             result = {"changed": False, **found, **error.as_result()}
         if warnings:
-            result["warnings"] = warnings
+            result["warnings"] = [*result.get("warnings", []), *warnings]
         return _masked(result, context.secrets, params["api_key"])
 
     def _run(self, params: Params, context: Context, say: Lines, warn: Lines) -> Result:
@@ -86,9 +87,21 @@ def on_selected(client: Client, params: Params, context: Context, work: t.Callab
     """Do to the selected VPS, or to each of a fleet, what ``work`` does, which is given their IDs."""
     vps_ids = check_vps_ids(params["vps_ids"])
     if vps_ids is not None:
+        tell_what_is_left(client, vps_ids)
         return Fleet(client, vps_ids, work, context.unknown).run()
-    result = work(find_vps(client, params))
+    vps_id = find_vps(client, params)
+    tell_what_is_left(client, [vps_id])
+    result = work(vps_id)
     return result.go_on() if isinstance(result, Deferred) else result
+
+
+def tell_what_is_left(client: Client, vps_ids: t.Iterable[str]) -> None:
+    """Warn of what interrupted reinstallations have left behind."""
+    reinstalls = Reinstalls(client.notes, client.origin)
+    for vps_id in vps_ids:
+        left = reinstalls.left_behind(vps_id)
+        if left:
+            client.warn(left.tell(vps_id))
 
 
 @contextmanager

@@ -1,0 +1,14 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.reinstall import VPS_REINSTALL
+from ansible_collections.hostup.cloud.plugins.plugin_utils._action import HostUpActionBase
+
+
+class ActionModule(HostUpActionBase):
+    """hostup_vps_reinstall in the controller."""
+
+    task = VPS_REINSTALL

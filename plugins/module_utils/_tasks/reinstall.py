@@ -1,0 +1,210 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The task of ``hostup_vps_reinstall``."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from contextlib import suppress
+
+from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
+from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import list_vpses, read_vpses
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._interruption import Interrupted, interruptible
+from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.apply import Reinstaller, ReinstallProgress
+from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan import (
+    AFTER_MOUNT,
+    CHECK,
+    DELAY,
+    IGNORE,
+    NONE,
+    POWER_OFF,
+    ReinstallWish,
+    Target,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import Reinstalls
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Result
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import (
+    ISO,
+    ONE_ISO,
+    check_iso,
+    downloads_of,
+    secrets_of_url,
+    url_finder,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import (
+    Context,
+    Params,
+    Task,
+    on_selected,
+    telling,
+)
+
+TIMEOUTS = {"download_timeout": 3600, "shutdown_timeout": 300, "install_timeout": 3600}
+
+
+def _wish(params: Params) -> ReinstallWish:
+    """Check what can be checked without the API. Raises HostUpError."""
+    for name in TIMEOUTS:
+        if params[name] < 1:
+            raise HostUpError(f"{name} must be at least 1 second, not {params[name]}.")
+    if params["until"] == DELAY and (params["delay"] is None or params["delay"] < 1):
+        raise HostUpError("until=delay needs delay, the seconds that the installer surely does not exceed.")
+    if params["delay"] is not None and params["until"] != DELAY:
+        raise HostUpError(f"delay is for until=delay; with until={params['until']} it would change nothing.")
+    if params["until"] == NONE and not params["start"]:
+        raise HostUpError("start=false is for what is done after the installer; with until=none it changes nothing.")
+    if not any(name.strip() for name in params["confirm"]):
+        raise HostUpError("confirm is empty: expected the name of the VPS whose data may be lost. Nothing was done.")
+    expect_ip = params["expect_ip"]
+    if expect_ip is not None:
+        if params["vps_ids"] is not None:
+            raise HostUpError("expect_ip is one address: use it with a single VPS.")
+        with suppress(ValueError):
+            expect_ip = str(ipaddress.ip_address(expect_ip.strip()))
+    return ReinstallWish(
+        iso=check_iso({**params, "keep_drive": False}),
+        confirm=tuple(name.strip() for name in params["confirm"]),
+        expect_ip=expect_ip,
+        boot_order=params["boot_order"],
+        force=params["force"],
+        until=params["until"],
+        delay=params["delay"] or 0.0,
+        keep_drive=params["keep_drive"],
+        start=params["start"],
+        **{name: params[name] for name in TIMEOUTS},
+    )
+
+
+def _work(client: Client, params: Params, wish: ReinstallWish, context: Context) -> Result:
+    find_url = url_finder(client, params, wish.iso, context)
+    find_target = _targets(client, params, wish)
+
+    def source(of: Client) -> tuple[Downloads, t.Callable[[], str]]:
+        return downloads_of(of), find_url
+
+    def on_vps(vps_id: str) -> Result:
+        progress = ReinstallProgress(vps_id)
+        reinstaller = Reinstaller(
+            client, vps_id, wish, find_target, source, Reinstalls(client.notes, client.origin), progress
+        )
+        with telling(lambda: _result(progress)):
+            try:
+                if context.check_mode:
+                    reinstaller.foresee()
+                else:
+                    reinstaller.reinstall()
+            except Interrupted as name:
+                raise _failure(HostUpError(f"Interrupted by {name} in the phase {progress.phase}."), progress) from None
+            except HostUpError as error:
+                raise _failure(error, progress) from None
+        return _result(progress)
+
+    with interruptible(at_once=params["vps_ids"] is None):
+        return on_selected(client, params, context, on_vps)
+
+
+def _failure(error: HostUpError, progress: ReinstallProgress) -> HostUpError:
+    """The error, with what has become of the ISO since."""
+    return error.add(after=" ".join(progress.warnings))
+
+
+def _targets(client: Client, params: Params, wish: ReinstallWish) -> t.Callable[[str], Target]:
+    """Looks a VPS up, and who else has its name; that costs one list for a fleet, and for one confirmed by its name."""
+    if params["vps_ids"] is not None:
+        inventory = list_vpses(client)
+        return lambda vps_id: _target(vps_id, inventory) or _target(vps_id, _read(client, vps_id)) or _unknown(vps_id)
+
+    def find(vps_id: str) -> Target:
+        if len(wish.confirm) == 1 and vps_id not in wish.confirm:
+            target = _target(vps_id, _named(client, wish.confirm[0]))
+            if target:
+                return target
+        found = _target(vps_id, _read(client, vps_id)) or _unknown(vps_id)
+        is_confirmed_by_name = vps_id not in wish.confirm and found.name in wish.confirm
+        return (is_confirmed_by_name and _target(vps_id, _named(client, str(found.name)))) or found
+
+    return find
+
+
+def _read(client: Client, vps_id: str) -> list[dict[str, t.Any]]:
+    return read_vpses(client, {"vps_id": vps_id, "vps_name": None, "vps_ip": None})
+
+
+def _named(client: Client, name: str) -> list[dict[str, t.Any]]:
+    return read_vpses(client, {"vps_id": None, "vps_name": name, "vps_ip": None})
+
+
+def _target(vps_id: str, items: list[dict[str, t.Any]]) -> Target | None:
+    item = next((item for item in items if item["id"] == vps_id), None)
+    if item is None:
+        return None
+    name = str(item["name"] or "").casefold()
+    namesakes = sum(str(other["name"] or "").casefold() == name for other in items)
+    return Target(vps_id, item["name"], item["primary_ip"], namesakes)
+
+
+def _unknown(vps_id: str) -> Target:
+    raise HostUpError(f"There is no VPS with the ID {vps_id} that this key could see. Nothing was done.")
+
+
+def _result(progress: ReinstallProgress) -> Result:
+    before, after = progress.before, progress.status
+    iso = progress.iso._asdict() if progress.iso else None
+    return {
+        "changed": bool(progress.actions),
+        "vps_id": progress.vps_id,
+        "vps_name": progress.target.name if progress.target else None,
+        "outcome": progress.outcome,
+        "phase": progress.phase,
+        "seconds": progress.seconds,
+        "actions": progress.actions,
+        "actions_unknown": progress.actions_unknown,
+        "iso": iso,
+        "device": progress.device,
+        **progress.boot._asdict(),
+        "power_state": after.state,
+        "stopped_at": progress.stopped_at,
+        "job": progress.job.as_result() if progress.job else None,
+        "account": progress.account,
+        "warnings": progress.warnings,
+        "diff": _diff(progress) if before else {},
+    }
+
+
+def _diff(progress: ReinstallProgress) -> dict[str, t.Any]:
+    is_wiped = {"restart", "reset", "start"} & set(progress.actions)
+    iso = progress.iso.label if progress.iso else "the ISO"
+    before = {"power_state": progress.before and progress.before.state, "disk": "as it is"}
+    return {"before": before, "after": {**before, "disk": f"installed anew from {iso}"} if is_wiped else before}
+
+
+VPS_REINSTALL: Task[ReinstallWish] = Task(
+    spec={
+        "argument_spec": {
+            **options.CONNECTION,
+            **options.VPS,
+            **options.FLEET,
+            **ISO,
+            "confirm": {"type": "list", "elements": "str", "required": True},
+            "expect_ip": {"type": "str"},
+            "boot_order": {"type": "str", "default": CHECK, "choices": [CHECK, AFTER_MOUNT, IGNORE]},
+            "force": {"type": "bool", "default": False},
+            "until": {"type": "str", "default": POWER_OFF, "choices": [POWER_OFF, DELAY, NONE]},
+            "delay": {"type": "int"},
+            "start": {"type": "bool", "default": True},
+            **{name: {"type": "int", "default": seconds} for name, seconds in TIMEOUTS.items()},
+        },
+        "mutually_exclusive": [options.ANY_VPS, *ONE_ISO],
+        "required_one_of": [options.ANY_VPS, ("name", "iso_id", "url")],
+    },
+    check=_wish,
+    unknown=_result(ReinstallProgress()),
+    work=_work,
+    secrets=secrets_of_url,
+)
