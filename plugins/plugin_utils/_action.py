@@ -22,7 +22,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.transport import
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Task
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable
 from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
 if REQUESTS_IMPORT_ERROR is None:
@@ -38,7 +38,7 @@ display = Display()
 class HostUpActionBase(ActionBase):
     """What the actions share; each names its task."""
 
-    task: Task[t.Any]
+    task: Runnable
     _validator: ArgumentSpecValidator
 
     _supports_check_mode = True
@@ -151,7 +151,7 @@ def _environment(variables: dict[str, str]) -> t.Iterator[None]:
 
 def _resolved_connection(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """What the controller's environment says, as arguments."""
-    return {name: params[name] for name, spec in options.CONNECTION.items() if "fallback" in spec}
+    return {name: params[name] for name, spec in options.CONNECTION.items() if "fallback" in spec and name in params}
 
 
 def _explain(messages: list[str]) -> str:

@@ -6,15 +6,13 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule, _load_params
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.options import null_options
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Task
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable
 
 
-def run_as_module(task: Task[t.Any]) -> None:
+def run_as_module(task: Runnable) -> None:
     """Validate, run without progress lines, and exit."""
     # AnsibleModule adds nulls of its own; there are no parameters where ansible-test only looks at the spec
     wrong = null_options(_load_params() or {})

@@ -41,6 +41,20 @@ class Context(t.NamedTuple):
     unknown: Result
 
 
+class Runnable(t.Protocol):
+    """What both shells run: a `Task`, or what asks no API."""
+
+    @property
+    def spec(self) -> dict[str, t.Any]:
+        """The argument spec, and what else `AnsibleModule` takes."""
+
+    def secrets_of(self, params: Params) -> set[str]:
+        """What must never be shown of the parameters, valid or not."""
+
+    def run(self, params: Params, check_mode: bool, say: Lines) -> Result:
+        """The result, or the failed result. ``say`` is given lines that tell how it goes."""
+
+
 @dataclass(frozen=True)
 class Task(t.Generic[Wish]):
     """A module's argument spec and its work.

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, HostUp Cloud collection contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The task of ``ssh_host_keys``. It asks the host itself and known_hosts, never the API."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.hostup.cloud.plugins.module_utils import _clock
+from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+from ansible_collections.hostup.cloud.plugins.module_utils._ssh.keys import (
+    KNOWN_HOSTS,
+    NEW,
+    choose_keys,
+    fingerprint,
+    judge_keys,
+    known_name,
+    parse_keys,
+)
+from ansible_collections.hostup.cloud.plugins.module_utils._ssh.scan import answering_keys, known_keys
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Result
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Lines, Params
+
+BETWEEN_SCANS = 3.0  # seconds
+LINE_SECONDS = 30.0
+
+
+class SshHostKeys:
+    """What both shells run, as they run a `Task`."""
+
+    spec: t.ClassVar[dict[str, t.Any]] = {
+        "argument_spec": {
+            "host": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 22},
+            "known_hosts": {"type": "path"},
+            "remembered": {"type": "list", "elements": "str"},
+            "unlike": {"type": "list", "elements": "str"},
+            "wait_timeout": {"type": "int", "default": 0},
+            "scan_timeout": {"type": "int", "default": 5},
+        },
+    }
+
+    @staticmethod
+    def secrets_of(_params: Params) -> set[str]:
+        """Host keys are public."""
+        return set()
+
+    def run(self, params: Params, _check_mode: bool, say: Lines) -> Result:
+        """The result, or the failed result."""
+        try:
+            return _result(params, say)
+        except HostUpError as error:
+            return {"changed": False, **error.as_result()}
+
+
+def _result(params: Params, say: Lines) -> Result:
+    _check(params)
+    unlike, remembered = _given(params, "unlike"), _given(params, "remembered")
+    known = known_keys(params["host"], params["port"], params["known_hosts"]) if params["known_hosts"] else []
+    answered = _wait_for_keys(params, unlike, say)
+    keys, sources = choose_keys(answered, remembered, known)
+    result: Result = {
+        "changed": False,
+        "name": known_name(params["host"], params["port"]),
+        "answered": answered,
+        "host_keys": keys,
+        "fingerprints": sorted(map(fingerprint, keys)),
+        "sources": sources,
+        "verdict": judge_keys(answered, unlike),
+    }
+    if sources == [KNOWN_HOSTS]:
+        warning = (
+            f"Nothing answers at {result['name']}, and the keys in {params['known_hosts']} may be those of a system "
+            "that is long gone: that another one answers later proves little."
+        )
+        result["warnings"] = [warning]
+    return result
+
+
+def _check(params: Params) -> None:
+    """Raise HostUpError for what no scan could be made with."""
+    if not params["host"].strip() or params["host"].startswith("-"):
+        raise HostUpError(f"host: {params['host']!r} cannot be a host name or an address.")
+    if not 0 < params["port"] < 65536:
+        raise HostUpError(f"port must be between 1 and 65535, not {params['port']}.")
+    if params["wait_timeout"] < 0 or params["scan_timeout"] < 1:
+        raise HostUpError("wait_timeout must be 0 seconds or more, and scan_timeout at least 1.")
+
+
+def _given(params: Params, name: str) -> list[str]:
+    """Keys that the user gives. Raises HostUpError for what is none: it would never be the same as any."""
+    keys = params[name] or []
+    for key in keys:
+        if parse_keys(key) != [key]:
+            raise HostUpError(f"{name}: {key[:60]!r} is no host key: expected one like 'ssh-ed25519 AAAA…'.")
+    return list(keys)
+
+
+def _wait_for_keys(params: Params, unlike: list[str], say: Lines) -> list[str]:
+    """The keys that answer last, which are those of a new system unless the time was up."""
+    deadline = Deadline(params["wait_timeout"])
+    started = told_at = _clock.monotonic()
+    while True:
+        answered = answering_keys(params["host"], params["port"], params["scan_timeout"])
+        if judge_keys(answered, unlike) == NEW or deadline.is_over:
+            return answered
+        if _clock.monotonic() - told_at >= LINE_SECONDS:
+            told_at = _clock.monotonic()
+            what = "the old host key still answers" if answered else "no SSH server answers"
+            say(f"{what} at {known_name(params['host'], params['port'])}, {told_at - started:.0f} s")
+        _clock.sleep(min(BETWEEN_SCANS, max(0.0, deadline.left())))
+
+
+SSH_HOST_KEYS = SshHostKeys()
