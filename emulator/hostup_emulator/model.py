@@ -224,7 +224,7 @@ class Vps:
         return {
             "available": [iso.document() for iso in self.owner.library.values()],
             "mounted": [mount.document() for mount in self.mounts()],
-            "bootOrder": self._boot_document(),
+            "bootOrder": self._boot_document() if self.owner.switches.boot_order_at == "iso" else None,
             "availableDevices": [
                 {
                     "device": device,
@@ -235,6 +235,24 @@ class Vps:
                 for device, drive in sorted(self.drives.items())
             ],
             "actions": {"canMount": self.can_mount.document(), "canUpload": self.can_upload.document()},
+        }
+
+    def storage_document(self) -> JSON:
+        """Return the disks and drives, as the storage read shows them."""
+        order = self.boot_order if self.boot_order and self.owner.switches.boot_order_at == "storage" else []
+        attached = [device for device in sorted(self.drives) if self._content(device) is not Content.NO_DRIVE]
+        return {
+            "disks": [
+                {
+                    "id": f"vpsdisk_{device}",
+                    "name": label(device),
+                    "type": "cdrom" if device in DEVICES else "disk",
+                    "device": device,
+                    "isCdrom": device in DEVICES,
+                    "bootOrder": order.index(device) + 1 if device in order else None,
+                }
+                for device in dict.fromkeys(["scsi0", *(self.boot_order or []), *attached])
+            ]
         }
 
     def _content(self, device: str) -> Content | None:

@@ -53,6 +53,7 @@ class Switches:
     mount_moves_cd_first: bool = _switch(False, "a mount puts the drive first in the boot order")
     unmount_removes_drive: bool = _switch(False, "an unmount leaves a slot without a drive")
     unmount_drops_boot_entry: bool = _switch(False, "an unmount takes the drive out of the boot order")
+    boot_order_at: str = _switch("iso", "the read that tells the boot order", ("iso", "storage", "nowhere"))
     foreign_vps: str = _switch(
         "forbidden", "the refusal for another owner's VPS: 403 forbidden or 404", ("forbidden", "vps_not_found")
     )

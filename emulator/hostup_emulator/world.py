@@ -423,6 +423,9 @@ class World:
         }
         return Answer(200, document | self._gates_at("status", context, state), note=f"{vps.name}: {state}")
 
+    def _get_storage(self, context: Context) -> Answer:
+        return Answer(200, context.vps.storage_document(), note=context.vps.name)
+
     def _read_power_state(self, vps: Vps) -> str | None:
         self.machines.was_read(vps)
         if vps.stale_power_reads_left > 0:
@@ -743,6 +746,7 @@ ROUTES = [
     Route("GET", "/api/v2/vps/{id}/details", World._get_details, READ),
     Route("GET", "/api/v2/vps/{id}/status", World._get_status, READ),
     *(Route("POST", f"/api/v2/vps/{{id}}/actions/{action}", World._power, POWER) for action in power.ACTIONS),
+    Route("GET", "/api/v2/vps/{id}/storage", World._get_storage, READ),
     Route("GET", _ISO, World._read_iso, READ),
     Route("POST", f"{_ISO}/actions/from-url", World._download, WRITE),
     Route("POST", f"{_ISO}/actions/mount", World._mount, WRITE),

@@ -236,7 +236,8 @@ boots_from_iso:
   description:
     - With O(state=mounted), whether the VPS would boot from the ISO at its next start, by the boot order that the API
       tells. Drives without media are passed over, and so is the network.
-    - Null in other states, and where the API does not tell.
+    - Null in other states, and where the API does not tell. Where only its storage read tells, it is null too, unless
+      this task has mounted the ISO.
   returned: for a single VPS
   type: bool
   sample: false

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.hostup.cloud.plugins.module_utils._api.documents import Gate, parse_gate, text
+from ansible_collections.hostup.cloud.plugins.module_utils._api.documents import Gate, number, parse_gate, text
 
 DEVICES = ("ide0", "ide1", "ide2", "ide3")
 
@@ -173,6 +173,27 @@ def _parse_boot_order(item: t.Mapping[str, t.Any]) -> BootOrder:
             {key: text(device, key) for key in ("id", "name", "type")}
             for device in (bootable if isinstance(bootable, list) else [])
             if isinstance(device, dict)
+        ],
+    )
+
+
+def parse_storage(body: t.Mapping[str, t.Any]) -> BootOrder | None:
+    """The boot order that the answer of ``GET /api/v2/vps/{id}/storage`` tells (contract); ``None`` for none."""
+    disks = body.get("disks")
+    devices = {
+        name: disk
+        for disk in (disks if isinstance(disks, list) else [])
+        if isinstance(disk, dict) and (name := text(disk, "device"))
+    }
+    places = {name: place for name, disk in devices.items() if (place := number(disk, "bootOrder")) is not None}
+    if not places:
+        return None
+    return BootOrder(
+        order=sorted(places, key=lambda name: places[name]),
+        devices={name: text(disk, "name") or name for name, disk in devices.items()},
+        available_devices=[
+            {"id": name, "name": text(disk, "name"), "type": "cdrom" if disk.get("isCdrom") is True else "disk"}
+            for name, disk in devices.items()
         ],
     )
 

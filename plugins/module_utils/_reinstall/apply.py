@@ -30,6 +30,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import (
     project,
     writes,
 )
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import with_boot_order
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import Iso, Media
 from ansible_collections.hostup.cloud.plugins.module_utils._power.apply import PowerApplier, PowerProgress
 from ansible_collections.hostup.cloud.plugins.module_utils._power.plan import (
@@ -176,7 +177,7 @@ class Reinstaller:
         check_target(target, self.wish)
         applier = self._applier(self.client, self.wish.iso)
         plan = applier.foresee()
-        self._media = applier.progress.media
+        self._media = with_boot_order(self.client, self.vps_id, applier.progress.media)
         self._see(project(self._media, plan, self.wish.iso))
         self._tell_what_was_left(target)
         check_boot(target, self.progress.boot, self.progress.device, self.wish, is_mounted=not plan)
@@ -262,7 +263,7 @@ class Reinstaller:
             self._keep(ReinstallNote(_clock.now(), iso_id, label, str(self.progress.device), has_booted))
             with self._counting(applier):
                 applier.carry_out(plan)
-            self._media = applier.progress.media
+            self._media = with_boot_order(client, self.vps_id, applier.progress.media)
             self._see(self._media)
             target = t.cast("Target", self.progress.target)
             check_boot(target, self.progress.boot, self.progress.device, self.wish, is_mounted=True)

@@ -14,6 +14,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUp
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.apply import IsoApplier, IsoProgress
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.boot import Boot, judge_boot
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import DELETE, DOWNLOAD, IsoWish, project, writes
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import with_boot_order
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.redirects import Redirects
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import DEVICES, EMPTY, Media, matching_isos
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.url import (
@@ -115,6 +116,8 @@ def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Re
                 return Deferred(_result(progress), delete)
             else:
                 _note_what_is_out(reinstalls, progress)
+            if progress.record.actions and wish.state == "mounted":  # what is already so costs one request
+                progress.media = with_boot_order(client, vps_id, progress.media)
         return _result(progress)
 
     return on_selected(client, params, context, on_vps)

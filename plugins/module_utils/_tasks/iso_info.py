@@ -9,7 +9,7 @@ from __future__ import annotations
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_id
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.boot import judge_boot
-from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import read_media
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import read_media, with_boot_order
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import matching_isos
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Result
@@ -17,7 +17,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Pa
 
 
 def _show(client: Client, vps_id: str, params: Params) -> Result:
-    media = read_media(client, vps_id)
+    media = with_boot_order(client, vps_id, read_media(client, vps_id))
     available, mounted = list(media.available), list(media.mounted)
     if params["name"] is not None or params["iso_id"] is not None:
         available = matching_isos(media, params["name"], params["iso_id"])

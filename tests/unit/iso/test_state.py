@@ -25,6 +25,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import (
     Slot,
     matching_isos,
     parse_media,
+    parse_storage,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import _diff_side, _state
 
@@ -105,6 +106,21 @@ def test_null_wherever_the_documents_allow_it() -> None:
         can_upload=Gate(False),
     )
     assert media.describe_drives() == "none"
+
+
+def test_boot_order_of_the_storage_read() -> None:
+    disk = {"device": "scsi0", "name": "Disk", "isCdrom": False, "bootOrder": 2}
+    drive = {"device": "ide2", "name": None, "isCdrom": True, "bootOrder": 1}
+    other = {"device": "ide3", "isCdrom": True, "bootOrder": None}
+    order = parse_storage({"disks": [disk, drive, other, {"bootOrder": 3}, "?"]})
+    assert order and order.order == ["ide2", "scsi0"]
+    assert order.devices == {"scsi0": "Disk", "ide2": "ide2", "ide3": "ide3"}
+    assert [device["type"] for device in order.available_devices] == ["disk", "cdrom", "cdrom"]
+
+
+@pytest.mark.parametrize("disks", [None, [], "?", [{"device": "scsi0", "bootOrder": "1"}], [{"bootOrder": 1}]])
+def test_storage_read_without_a_boot_order(disks: object) -> None:
+    assert parse_storage({"disks": disks}) is None
 
 
 def test_empty_containers() -> None:

@@ -229,6 +229,15 @@ def test_boot_order_that_does_not_follow_the_mount(site: Site) -> None:
     assert run(site, boot_order="after_mount")["outcome"] == "reinstalled"
 
 
+@pytest.mark.parametrize(("place", "refusal"), [("storage", ""), ("nowhere", "the API does not tell the boot order")])
+def test_boot_order_that_the_iso_read_does_not_tell(site: Site, place: str, refusal: str) -> None:
+    site.switches.boot_order_at = place
+    result = run(site)
+    assert refusal in result.get("msg", "") and result["outcome"] == ("failed" if refusal else "reinstalled")
+    assert site.sent("GET", "/storage$")
+    assert run(site, boot_order="ignore")["outcome"] == "reinstalled"
+
+
 def test_one_at_a_time(site: Site) -> None:
     end = reinstalls(site).try_to_begin(site.vps.id)
     assert end

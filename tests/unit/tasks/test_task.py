@@ -72,6 +72,18 @@ def test_converged(site: Site) -> None:
     assert len(site.calls) == 1
 
 
+@pytest.mark.parametrize(("place", "told"), [("storage", True), ("nowhere", None)])
+def test_boot_order_that_only_the_storage_read_tells(site: Site, place: str, told: bool | None) -> None:
+    site.switches.boot_order_at = place
+    site.vps.boot_order = ["ide2", "scsi0"]
+    result = run(site, name="ubuntu.iso", state="mounted")
+    assert (result["boots_from_iso"], result["boot_order"]) == (told, ["ide2", "scsi0"] if told else None)
+    before = len(site.calls)
+    assert not run(site, name="ubuntu.iso", state="mounted")["changed"]
+    assert len(site.calls) == before + 1  # what is so costs one request, and does not tell then
+    assert run(site, VPS_ISO_INFO, name="ubuntu.iso")["boots_from_iso"] is told
+
+
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_changed(site: Site, check_mode: bool) -> None:
     site.vps.boot_order = ["ide2", "scsi0"]
