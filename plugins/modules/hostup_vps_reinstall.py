@@ -95,6 +95,27 @@ options:
       - Whether to start the VPS from its disk at the end.
     type: bool
     default: true
+  host_keys:
+    description:
+      - SSH host keys of the old system, as M(hostup.cloud.ssh_host_keys) returns them. They are noted until the
+        reinstallation has come to its end, so that a later task knows the old system though it is gone (see
+        RV(host_keys)).
+      - If the list is empty, and none is noted, nothing is done, for nothing could prove later that another system
+        answers.
+    type: list
+    elements: str
+  ssh_host:
+    description:
+      - Where the SSH server of the VPS is reached. Nothing may answer there while the VPS is off, or it is another
+        machine's address, and whatever is proven there is proven of that one. Then nothing is begun, or the task fails
+        in the end.
+      - For a single VPS. Needs ssh-keyscan of OpenSSH where the task runs.
+    type: str
+  ssh_port:
+    description:
+      - The port of that server.
+    type: int
+    default: 22
   download_timeout:
     description:
       - Seconds that a download may take.
@@ -116,6 +137,8 @@ seealso:
     description: The ISO alone.
   - module: hostup.cloud.hostup_vps_power
     description: The power alone.
+  - module: hostup.cloud.ssh_host_keys
+    description: Proves that another system answers.
 notes:
   - One VPS costs three requests before anything is changed. In all, that is about twelve, and more while an installer
     runs of which it is not known how long it takes, or where something has to be downloaded.
@@ -181,6 +204,12 @@ seconds:
   returned: for a single VPS
   type: dict
   sample: {preflight: 0.4, mount: 0.3, boot: 12.2, install: 312.0, unmount: 0.3, start: 4.1}
+host_keys:
+  description: The keys of O(host_keys), and those that a task has noted which did not come to its end.
+  returned: for a single VPS
+  type: list
+  elements: str
+  sample: []
 account:
   description: What would be done, in sentences.
   returned: in check mode, empty otherwise

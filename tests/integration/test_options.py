@@ -116,6 +116,9 @@ EFFECTS = [
     Effect("download_timeout", 1, 600, {"url": "{{ url }}", **NEW}, REINSTALL),
     Effect("shutdown_timeout", 1, 60, {}, REINSTALL, switches={"shutdown_seconds": 4.0}),
     Effect("install_timeout", 1, 2, {"until": "power_off"}, REINSTALL),
+    Effect("host_keys", [], None, {}, REINSTALL),
+    Effect("ssh_host", "-x", None, {}, REINSTALL),
+    Effect("ssh_port", 0, 22, {"ssh_host": "127.0.0.1"}, REINSTALL),
 ]
 # Gives an option the value that it has anyway: shows that the comparison can tell when nothing changes.
 CONTROL = Effect("validate_certs", True, modules=ALL)

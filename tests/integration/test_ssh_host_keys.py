@@ -106,6 +106,6 @@ def test_complaints(lab: Lab) -> None:
         seconds={"scan_timeout": 0},
     )
     assert "cannot be a host name" in results["option"]["msg"]
-    assert "port must be between 1 and 65535" in results["port"]["msg"]
+    assert "A port is between 1 and 65535" in results["port"]["msg"]
     assert "is no host key" in results["key"]["msg"]
     assert "scan_timeout at least 1" in results["seconds"]["msg"]

@@ -51,6 +51,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan impor
     ReinstallWish,
     Target,
     check_boot,
+    check_host_keys,
     check_target,
     foretell,
     has_booted_anew,
@@ -59,9 +60,12 @@ from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan impor
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import ReinstallNote, Reinstalls
+from ansible_collections.hostup.cloud.plugins.module_utils._ssh.keys import known_name
+from ansible_collections.hostup.cloud.plugins.module_utils._ssh.scan import answering_keys
 
 MOUNT_SECONDS = 300.0
 START_SECONDS = 120.0
+SCAN_SECONDS = 3
 CLEAN_UP_SECONDS = 120.0
 FOR_GOOD = (401, 403, 404)  # statuses that no later look will change
 
@@ -86,6 +90,7 @@ class ReinstallProgress:
     status: Status = field(default_factory=lambda: Status(None))
     stopped_at: str | None = None
     job: Job | None = None
+    host_keys: list[str] = field(default_factory=list)
     account: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -155,10 +160,23 @@ class Reinstaller:
         with self._phase("unmount"), shielded():
             self._take_out()
             self.reinstalls.keep(self.vps_id, None)
+        is_strange = self.progress.status.state == STOPPED and self._somebody_answers()
         if self.wish.start:
             with self._phase("start"):
                 self._start()
+        if is_strange:
+            raise HostUpError(f"{self._stranger} The installer has run; nobody can tell from there what it has done.")
         self.progress.outcome = REINSTALLED
+
+    def _somebody_answers(self) -> bool:
+        """Whether another machine answers where this one would, which is off."""
+        wish = self.wish
+        return wish.ssh_host is not None and bool(answering_keys(wish.ssh_host, wish.ssh_port, SCAN_SECONDS))
+
+    @property
+    def _stranger(self) -> str:
+        where = known_name(str(self.wish.ssh_host), self.wish.ssh_port)
+        return f"While the VPS was off, an SSH server answered at {where}: that is another machine's address."
 
     @contextmanager
     def _phase(self, name: str) -> t.Iterator[None]:
@@ -175,6 +193,8 @@ class Reinstaller:
         """See whether all of it could be done. Returns what the ISO takes, and the action that boots from it."""
         target = self.progress.target = self.find_target(self.vps_id)
         check_target(target, self.wish)
+        self.progress.host_keys = sorted({*(self.wish.host_keys or ()), *(self._left.host_keys if self._left else ())})
+        check_host_keys(target, self.progress.host_keys, self.wish)
         applier = self._applier(self.client, self.wish.iso)
         plan = applier.foresee()
         self._media = with_boot_order(self.client, self.vps_id, applier.progress.media)
@@ -183,7 +203,10 @@ class Reinstaller:
         check_boot(target, self.progress.boot, self.progress.device, self.wish, is_mounted=not plan)
         if any(step.action == DOWNLOAD for step in plan):
             applier.find_url()  # to foresee that it leads nowhere
-        return plan, self._foresee_boot()
+        action = self._foresee_boot()
+        if self.progress.status.state == STOPPED and self._somebody_answers():
+            raise HostUpError(f"{self._stranger} Nothing was done.")
+        return plan, action
 
     def _foresee_boot(self) -> str:
         at, power = _clock.monotonic(), read_power(self.client, self.vps_id)
@@ -260,7 +283,8 @@ class Reinstaller:
             has_booted = bool(self._left and self._left.has_booted)
             label = self.progress.iso.label if self.progress.iso else str(self.wish.iso.name)
             iso_id = self.progress.iso.id if self.progress.iso else None
-            self._keep(ReinstallNote(_clock.now(), iso_id, label, str(self.progress.device), has_booted))
+            device, keys = str(self.progress.device), self.progress.host_keys
+            self._keep(ReinstallNote(_clock.now(), iso_id, label, device, has_booted, host_keys=keys))
             with self._counting(applier):
                 applier.carry_out(plan)
             self._media = with_boot_order(client, self.vps_id, applier.progress.media)

@@ -40,6 +40,9 @@ class ReinstallWish(t.NamedTuple):
     install_timeout: float = 3600.0
     keep_drive: bool = False
     start: bool = True
+    host_keys: tuple[str, ...] | None = None  # of the old system; not None where they are needed
+    ssh_host: str | None = None
+    ssh_port: int = 22
 
 
 class Target(t.NamedTuple):
@@ -86,6 +89,16 @@ def check_boot(target: Target, boot: Boot, device: str | None, wish: ReinstallWi
         f"HostUp's panel, for no public endpoint of the API does{later}; if what the API tells is not so, "
         "boot_order=ignore. The VPS was not restarted."
     )
+
+
+def check_host_keys(target: Target, keys: t.Collection[str], wish: ReinstallWish) -> None:
+    """Raise HostUpError where the old system could not be told from the new one, and that was asked for."""
+    if wish.host_keys is not None and not keys:
+        raise HostUpError(
+            f"No SSH host key of the system that {target.label} has now is known, so nothing could prove later that "
+            "another one answers. Have it run and answer. If it has none, because nothing was ever installed or what "
+            "there is does not start any more, do without host_keys. Nothing was done."
+        )
 
 
 def has_booted_anew(before: Status | None, now: Status) -> bool:

@@ -16,6 +16,7 @@ class ReinstallNote(t.NamedTuple):
     """What a reinstallation that did not come to its end may have left. ``began_at`` is in seconds since the epoch.
 
     The ISO ``iso`` may be in ``device``; with ``has_booted``, its installer was booted, and may be what runs.
+    ``host_keys`` are those of the system that it wipes.
     """
 
     began_at: float
@@ -24,6 +25,7 @@ class ReinstallNote(t.NamedTuple):
     device: str
     has_booted: bool = False
     is_mounted: bool = True
+    host_keys: t.Sequence[str] = ()
 
     def tell(self, vps: str) -> str:
         """What the user has to know, in sentences."""
@@ -41,8 +43,9 @@ def parse_reinstall_note(note: object) -> ReinstallNote | None:
     """Read what was noted; ``None`` for nothing, and for what cannot have been noted."""
     if not isinstance(note, list) or len(note) != len(ReinstallNote._fields):
         return None
-    kinds = ((float, int), (str, type(None)), (str,), (str,), (bool,), (bool,))
-    return ReinstallNote(*note) if all(type(value) in kind for value, kind in zip(note, kinds)) else None
+    kinds = ((float, int), (str, type(None)), (str,), (str,), (bool,), (bool,), (list,))
+    is_one = all(type(value) in kind for value, kind in zip(note, kinds)) and all(type(key) is str for key in note[-1])
+    return ReinstallNote(*note) if is_one else None
 
 
 class Reinstalls:

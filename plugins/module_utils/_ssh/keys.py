@@ -11,6 +11,8 @@ import hashlib
 import re
 import typing as t
 
+from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
+
 NONE, SAME, OTHER_TYPES, NEW = "none", "same", "other_types", "new"  # verdicts
 ANSWERED, REMEMBERED, KNOWN_HOSTS = "answered", "remembered", "known_hosts"  # sources
 
@@ -31,6 +33,22 @@ def fingerprint(key: str) -> str:
     """The fingerprint of a key, as ``ssh-keygen -l`` shows it. Raises ValueError for what is no key."""
     digest = hashlib.sha256(base64.b64decode(key.split()[1], validate=True)).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def check_keys(option: str, keys: t.Iterable[str]) -> tuple[str, ...]:
+    """The keys that a user gives. Raises HostUpError for what is none: it would never be the same as any."""
+    for key in keys:
+        if parse_keys(key) != [key]:
+            raise HostUpError(f"{option}: {key[:60]!r} is no host key: expected one like 'ssh-ed25519 AAAA…'.")
+    return tuple(keys)
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise HostUpError for what is no host, or would pass for an option of a program, and for what is no port."""
+    if not host.strip() or host.startswith("-"):
+        raise HostUpError(f"{host!r} cannot be a host name or an address.")
+    if not 0 < port < 65536:
+        raise HostUpError(f"A port is between 1 and 65535, not {port}.")
 
 
 def judge_keys(keys: t.Collection[str], unlike: t.Collection[str]) -> str:

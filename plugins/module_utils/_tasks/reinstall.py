@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from contextlib import suppress
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import list_vpses, read_vpses
@@ -27,6 +26,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan impor
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import Reinstalls
+from ansible_collections.hostup.cloud.plugins.module_utils._ssh.keys import check_address, check_keys
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Result
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import (
@@ -50,35 +50,48 @@ TIMEOUTS = {"download_timeout": 3600, "shutdown_timeout": 300, "install_timeout"
 
 def _wish(params: Params) -> ReinstallWish:
     """Check what can be checked without the API. Raises HostUpError."""
-    for name in TIMEOUTS:
-        if params[name] < 1:
-            raise HostUpError(f"{name} must be at least 1 second, not {params[name]}.")
-    if params["until"] == DELAY and (params["delay"] is None or params["delay"] < 1):
-        raise HostUpError("until=delay needs delay, the seconds that the installer surely does not exceed.")
-    if params["delay"] is not None and params["until"] != DELAY:
-        raise HostUpError(f"delay is for until=delay; with until={params['until']} it would change nothing.")
-    if params["until"] == NONE and not params["start"]:
-        raise HostUpError("start=false is for what is done after the installer; with until=none it changes nothing.")
-    if not any(name.strip() for name in params["confirm"]):
-        raise HostUpError("confirm is empty: expected the name of the VPS whose data may be lost. Nothing was done.")
-    expect_ip = params["expect_ip"]
-    if expect_ip is not None:
-        if params["vps_ids"] is not None:
-            raise HostUpError("expect_ip is one address: use it with a single VPS.")
-        with suppress(ValueError):
-            expect_ip = str(ipaddress.ip_address(expect_ip.strip()))
+    until, delay = params["until"], params["delay"]
+    is_one = params["vps_ids"] is None
+    complaints = {
+        "until=delay needs delay, the seconds that the installer surely does not exceed.": until == DELAY
+        and (delay or 0) < 1,
+        f"delay is for until=delay; with until={until} it would change nothing.": delay is not None and until != DELAY,
+        "start=false is for what is done after the installer; with until=none it changes nothing.": until == NONE
+        and not params["start"],
+        "confirm is empty: expected the name of the VPS whose data may be lost. Nothing was done.": not any(
+            name.strip() for name in params["confirm"]
+        ),
+        "expect_ip is one address: use it with a single VPS.": params["expect_ip"] is not None and not is_one,
+        "ssh_host is that of one VPS: use it with a single one.": params["ssh_host"] is not None and not is_one,
+        **{f"{name} must be at least 1 second, not {params[name]}.": params[name] < 1 for name in TIMEOUTS},
+    }
+    for complaint, is_so in complaints.items():
+        if is_so:
+            raise HostUpError(complaint)
+    if params["ssh_host"] is not None:
+        check_address(params["ssh_host"], params["ssh_port"])
     return ReinstallWish(
         iso=check_iso({**params, "keep_drive": False}),
         confirm=tuple(name.strip() for name in params["confirm"]),
-        expect_ip=expect_ip,
+        expect_ip=None if params["expect_ip"] is None else _address(params["expect_ip"]),
         boot_order=params["boot_order"],
         force=params["force"],
         until=params["until"],
         delay=params["delay"] or 0.0,
         keep_drive=params["keep_drive"],
         start=params["start"],
+        host_keys=None if params["host_keys"] is None else check_keys("host_keys", params["host_keys"]),
+        ssh_host=params["ssh_host"],
+        ssh_port=params["ssh_port"],
         **{name: params[name] for name in TIMEOUTS},
     )
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise HostUpError(f"expect_ip: {text!r} is not an IP address.") from None
 
 
 def _work(client: Client, params: Params, wish: ReinstallWish, context: Context) -> Result:
@@ -171,6 +184,7 @@ def _result(progress: ReinstallProgress) -> Result:
         "power_state": after.state,
         "stopped_at": progress.stopped_at,
         "job": progress.job.as_result() if progress.job else None,
+        "host_keys": progress.host_keys,
         "account": progress.account,
         "warnings": progress.warnings,
         "diff": _diff(progress) if before else {},
@@ -198,6 +212,9 @@ VPS_REINSTALL: Task[ReinstallWish] = Task(
             "until": {"type": "str", "default": POWER_OFF, "choices": [POWER_OFF, DELAY, NONE]},
             "delay": {"type": "int"},
             "start": {"type": "bool", "default": True},
+            "host_keys": {"type": "list", "elements": "str", "no_log": False},
+            "ssh_host": {"type": "str"},
+            "ssh_port": {"type": "int", "default": 22},
             **{name: {"type": "int", "default": seconds} for name, seconds in TIMEOUTS.items()},
         },
         "mutually_exclusive": [options.ANY_VPS, *ONE_ISO],

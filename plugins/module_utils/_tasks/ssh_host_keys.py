@@ -14,11 +14,12 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUp
 from ansible_collections.hostup.cloud.plugins.module_utils._ssh.keys import (
     KNOWN_HOSTS,
     NEW,
+    check_address,
+    check_keys,
     choose_keys,
     fingerprint,
     judge_keys,
     known_name,
-    parse_keys,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._ssh.scan import answering_keys, known_keys
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Result
@@ -58,7 +59,7 @@ class SshHostKeys:
 
 def _result(params: Params, say: Lines) -> Result:
     _check(params)
-    unlike, remembered = _given(params, "unlike"), _given(params, "remembered")
+    unlike, remembered = (list(check_keys(name, params[name] or ())) for name in ("unlike", "remembered"))
     known = known_keys(params["host"], params["port"], params["known_hosts"]) if params["known_hosts"] else []
     answered = _wait_for_keys(params, unlike, say)
     keys, sources = choose_keys(answered, remembered, known)
@@ -82,21 +83,9 @@ def _result(params: Params, say: Lines) -> Result:
 
 def _check(params: Params) -> None:
     """Raise HostUpError for what no scan could be made with."""
-    if not params["host"].strip() or params["host"].startswith("-"):
-        raise HostUpError(f"host: {params['host']!r} cannot be a host name or an address.")
-    if not 0 < params["port"] < 65536:
-        raise HostUpError(f"port must be between 1 and 65535, not {params['port']}.")
+    check_address(params["host"], params["port"])
     if params["wait_timeout"] < 0 or params["scan_timeout"] < 1:
         raise HostUpError("wait_timeout must be 0 seconds or more, and scan_timeout at least 1.")
-
-
-def _given(params: Params, name: str) -> list[str]:
-    """Keys that the user gives. Raises HostUpError for what is none: it would never be the same as any."""
-    keys = params[name] or []
-    for key in keys:
-        if parse_keys(key) != [key]:
-            raise HostUpError(f"{name}: {key[:60]!r} is no host key: expected one like 'ssh-ed25519 AAAA…'.")
-    return list(keys)
 
 
 def _wait_for_keys(params: Params, unlike: list[str], say: Lines) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _interruption
+from ansible_collections.hostup.cloud.plugins.module_utils._reinstall import apply
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import Notes
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import ReinstallNote, Reinstalls
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import VPS_ISO
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 INSTALLER_SECONDS = 60.0
 CD_FIRST = ["ide2", "scsi0"]
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHfQA="
 
 
 @pytest.fixture(autouse=True)
@@ -190,6 +192,8 @@ def test_list_form(site: Site) -> None:
         ({"confirm": ["web-02"]}, "nobody has confirmed that. If it is meant, confirm has to hold 'web-01'"),
         ({"confirm": ["WEB-01"]}, "confirm has to hold 'web-01'"),
         ({"confirm": [" "]}, "confirm is empty"),
+        ({"expect_ip": "web-01"}, "expect_ip: 'web-01' is not an IP address"),
+        ({"ssh_host": "-x"}, "'-x' cannot be a host name"),
         ({"expect_ip": "192.0.2.9"}, "has the primary address 192.0.2.1, not 192.0.2.9 (expect_ip)"),
         ({"vps_id": "vps_other", "confirm": ["vps_other"]}, "There is no VPS with the ID vps_other"),
         ({"until": "delay"}, "until=delay needs delay"),
@@ -346,6 +350,39 @@ def test_without_the_note_the_drive_tells(site: Site) -> None:
     site.vps.drives["ide2"] = Drive.holding(site.iso.id)
     [warning] = run(site, check_mode=True)["warnings"]
     assert "has ubuntu.iso in ide2, which comes first in the boot order" in warning and "state=unmounted" in warning
+
+
+def test_keys_of_the_old_system_outlast_a_run(site: Site) -> None:
+    assert "No SSH host key of the system that web-01" in failed(site, host_keys=[])["msg"]
+    assert "is no host key" in failed(site, host_keys=["AAAA"])["msg"]
+    assert writes(site) == []
+    left(site, host_keys=[KEY])
+    assert run(site, check_mode=True, host_keys=[])["host_keys"] == [KEY]
+    site.switches.installer_seconds = None
+    other = KEY.replace("A=", "B=")
+    assert failed(site, host_keys=[other], install_timeout=60)["host_keys"] == sorted([KEY, other])
+    note = reinstalls(site).noted(site.vps.id)
+    assert note and list(note.host_keys) == sorted([KEY, other])
+
+
+def test_another_machine_that_answers_while_the_vps_is_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[str] = []
+    asked: list[tuple[str, int]] = []
+
+    def scan(host: str, port: int, _timeout: int) -> list[str]:
+        asked.append((host, port))
+        return answers
+
+    monkeypatch.setattr(apply, "answering_keys", scan)
+    given: dict[str, Any] = {"ssh_host": "192.0.2.1", "ssh_port": 2222}
+    assert run(site, **given)["outcome"] == "reinstalled" and asked == [("192.0.2.1", 2222)]
+    answers.append(KEY)
+    result = failed(site, **given)
+    assert "While the VPS was off, an SSH server answered at [192.0.2.1]:2222" in result["msg"]
+    assert (result["power_state"], result["actions"][-1], held(site.vps)) == ("running", "start", {})
+    site.vps.power_state = "stopped"
+    before = writes(site)
+    assert "Nothing was done." in failed(site, **given)["msg"] and writes(site) == before
 
 
 # --- signals ---------------------------------------------------------------------------------------------------------
