@@ -39,6 +39,7 @@ def measure(stage: Stage) -> list[Section]:
         "Requests per state": lambda: virtual.requests_per_state(measures.peers_requests(stage)),
         "Polls": lambda: virtual.polls(stage),
         "Fleets": lambda: measures.fleets(stage),
+        "Reinstalling": lambda: measures.reinstalling(stage),
         "Under a limit": lambda: measures.limits(stage),
         "A large fleet, simulated": lambda: virtual.simulated(stage),
     }

@@ -20,6 +20,7 @@ from hostup_emulator.world import World
 from support.lab import ISO_BYTES, QuietFiles, serve
 
 ISO = "ubuntu.iso"
+CD_FIRST, DISK_FIRST = ("ide2", "scsi0"), ("scsi0", "ide2")
 LATENCY = 0.005  # seconds an answer, where time is measured
 THREADS = 32  # requests in flight at most, as MOST_CONNECTIONS in `_api/transport`
 EVERY_ID = "{{ ansible_play_hosts_all | map('extract', hostvars, 'vps_id') | list }}"
@@ -70,6 +71,13 @@ def stop_task() -> dict[str, Any]:
     return {"hostup.cloud.hostup_vps_power": {"vps_ids": EVERY_ID, "state": "stopped"}, "run_once": True}
 
 
+def reinstall_task(**options: Any) -> dict[str, Any]:
+    """One VPS a host, or those that are selected: reinstalled."""
+    given = {"confirm": "{{ ansible_play_hosts_all }}", "name": ISO, **options}
+    once = {"run_once": True} if "vps_ids" in given else {}
+    return {"hostup.cloud.hostup_vps_reinstall": {**({} if once else {"vps_id": "{{ vps_id }}"}), **given}, **once}
+
+
 @contextmanager
 def cloud(
     scratch: Path,
@@ -89,7 +97,8 @@ def cloud(
     owner = world.add_owner("bench")
     key = world.add_key(owner)
     found = world.add_iso(owner, ISO) if iso else None
-    vpses = [world.add_vps(owner, f"vps-{number:04}") for number in range(1, count + 1)]
+    order = CD_FIRST if "installer_seconds" in switches else DISK_FIRST
+    vpses = [world.add_vps(owner, f"vps-{number:04}", boot_order=order) for number in range(1, count + 1)]
     if mounted and found:
         for vps in vpses:
             vps.drives["ide2"] = Drive.holding(found.id)

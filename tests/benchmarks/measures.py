@@ -13,7 +13,19 @@ from typing import Any
 from hostup_emulator.switches import Switches
 
 from . import peers
-from .cloud import EVERY_ID, LATENCY, THREADS, Cloud, cloud, info_task, iso_source, list_task, stop_task, task
+from .cloud import (
+    EVERY_ID,
+    LATENCY,
+    THREADS,
+    Cloud,
+    cloud,
+    info_task,
+    iso_source,
+    list_task,
+    reinstall_task,
+    stop_task,
+    task,
+)
 from .plays import Outcome, Stage
 from .table import Figures, Row, Section, at_most, exactly
 
@@ -272,7 +284,46 @@ def _peers_converged(stage: Stage, count: int) -> str:
     return "; ".join(f"{name} {run.wall / floor:.1f} ({run.wall:.1f} s)" for name, [run] in done.items())
 
 
-# --- 5. under a limit
+# --- 5. reinstalling
+
+
+def reinstalling(stage: Stage) -> Section:
+    """A fleet that is reinstalled, from an ISO that nobody has installed before, and again."""
+    count, seconds = stage.pick((100, 20.0), (5, 10.0))
+    rows = []
+    shared = {"XDG_CACHE_HOME": str(stage.scratch / "shared-cache")}
+    ways = {"list form": (reinstall_task(vps_ids=EVERY_ID), 5), "forks 50": (reinstall_task(), 50)}
+    for name, (what, forks) in ways.items():
+        with cloud(stage.scratch, count, latency=LATENCY, installer_seconds=seconds) as ours:
+            turns: tuple[tuple[str, dict[str, str]], ...] = (("first", {}), ("again", shared))
+            for when, env in turns:
+                if env:  # it is known how long it takes
+                    stage.play([reinstall_task()], ours.vps_ids[:1], env={**ours.env, **env})
+                before, floor = ours.sent(), _empty(stage, ours.vps_ids, forks)
+                done = stage.play([what], ours.vps_ids, forks=forks, env={**ours.env, **env})
+                requests = (ours.sent() - before) / count
+                stage.say(
+                    f"  {name}, {when}: {done.wall:.1f} s, {done.cpu:.1f} s of CPU, {requests:.1f} requests a VPS"
+                )
+                most = 1.5 if (name, when) == ("list form", "first") else None
+                label = f"{count} VPSs, {name}, {when}: wall over the installer ({seconds:g} s)"
+                over = Figures([done.wall / seconds])
+                rows.append(at_most(label, over, most) if most else Row(label, over.text()))
+                label = f"{count} VPSs, {name}, {when}: requests a VPS"
+                asked = Figures([requests])
+                rows.append(at_most(label, asked, 12.0, form=".1f") if env else Row(label, asked.text(".1f")))
+                figure = f"{done.cpu:.1f}; {floor:.1f} s"
+                rows.append(Row(f"{count} VPSs, {name}, {when}: seconds of CPU; an empty play's wall", figure))
+    how = (
+        f"Every answer takes {1000 * LATENCY:.0f} ms, an installer {seconds:g} s until it powers off, a restart a "
+        "moment; the ISO is in the library. `hostup_vps_reinstall`, for all VPSs by one task or for each host by its "
+        "own. First: nothing is known of the ISO, so that its installers are looked at every eight seconds. Again: one VPS was "
+        "reinstalled from it before, and when its installer was done is when the others' are looked at first."
+    )
+    return Section("Reinstalling", how, rows)
+
+
+# --- 6. under a limit
 
 
 def limits(stage: Stage) -> Section:
