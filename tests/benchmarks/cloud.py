@@ -73,7 +73,7 @@ def stop_task() -> dict[str, Any]:
 
 def reinstall_task(**options: Any) -> dict[str, Any]:
     """One VPS a host, or those that are selected: reinstalled."""
-    given = {"confirm": "{{ ansible_play_hosts_all }}", "name": ISO, **options}
+    given = {"confirm": EVERY_ID, "name": ISO, **options}
     once = {"run_once": True} if "vps_ids" in given else {}
     return {"hostup.cloud.hostup_vps_reinstall": {**({} if once else {"vps_id": "{{ vps_id }}"}), **given}, **once}
 

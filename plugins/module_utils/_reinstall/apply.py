@@ -16,7 +16,13 @@ from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.jobs import POLL_JITTER, Job
 from ansible_collections.hostup.cloud.plugins.module_utils._api.operations import patiently, re_read
-from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import read_power
+from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import (
+    parse_power,
+    read_power,
+    unwrapped,
+    vps_item,
+    vps_path,
+)
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._interruption import shielded
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.apply import IsoApplier, IsoProgress
@@ -70,6 +76,16 @@ CLEAN_UP_SECONDS = 120.0
 FOR_GOOD = (401, 403, 404)  # statuses that no later look will change
 
 FAILED, FORESEEN, HANDED_OVER, REINSTALLED = "failed", "foreseen", "handed_over", "reinstalled"
+
+
+def read_target(client: Client, vps_id: str) -> Target:
+    """Look a VPS up, with what may be done to its power. Raises HostUpError."""
+    path, at = f"{vps_path(vps_id)}/details", _clock.monotonic()
+    body = client.get(path).body
+    item, power = vps_item(path, unwrapped(body)), parse_power(body)
+    if not power.gates:  # another read may tell them
+        power = read_power(client, vps_id)
+    return Target(vps_id, item["name"], item["primary_ip"], Status(power.state, power.uptime, at=at), power.gates)
 
 
 @dataclass
@@ -203,16 +219,15 @@ class Reinstaller:
         check_boot(target, self.progress.boot, self.progress.device, self.wish, is_mounted=not plan)
         if any(step.action == DOWNLOAD for step in plan):
             applier.find_url()  # to foresee that it leads nowhere
-        action = self._foresee_boot()
+        action = self._foresee_boot(target)
         if self.progress.status.state == STOPPED and self._somebody_answers():
             raise HostUpError(f"{self._stranger} Nothing was done.")
         return plan, action
 
-    def _foresee_boot(self) -> str:
-        at, power = _clock.monotonic(), read_power(self.client, self.vps_id)
-        self.progress.before = self.progress.status = Status(power.state, power.uptime, at=at)
-        action = str(make_plan(power.state, self._restarted))
-        if not gate_of(power.gates, action).allowed:  # which may be that of a state that it has left
+    def _foresee_boot(self, target: Target) -> str:
+        self.progress.before = self.progress.status = target.status
+        action = str(make_plan(target.status.state, self._restarted))
+        if not gate_of(target.gates, action).allowed:  # which may be that of a state that it has left
             PowerApplier(self.client, self.vps_id, self._restarted, PowerProgress()).foresee()
         return action
 

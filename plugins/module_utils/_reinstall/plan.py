@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.hostup.cloud.plugins.module_utils._api.documents import Gate
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.boot import Boot
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import DOWNLOAD, FOLLOW, MOUNT, UNMOUNT, IsoWish
@@ -46,12 +47,14 @@ class ReinstallWish(t.NamedTuple):
 
 
 class Target(t.NamedTuple):
-    """The VPS that is to be wiped; ``namesakes`` is how many have its name, itself included."""
+    """The VPS that is to be wiped, as one read tells it; ``namesakes`` is how many have its name, itself included."""
 
     vps_id: str
     name: str | None
     primary_ip: str | None
-    namesakes: int
+    status: Status
+    gates: t.Mapping[str, Gate]
+    namesakes: int = 1
 
     @property
     def label(self) -> str:

@@ -13,7 +13,11 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Cl
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import list_vpses, read_vpses
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._interruption import Interrupted, interruptible
-from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.apply import Reinstaller, ReinstallProgress
+from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.apply import (
+    Reinstaller,
+    ReinstallProgress,
+    read_target,
+)
 from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan import (
     AFTER_MOUNT,
     CHECK,
@@ -128,42 +132,19 @@ def _failure(error: HostUpError, progress: ReinstallProgress) -> HostUpError:
 
 
 def _targets(client: Client, params: Params, wish: ReinstallWish) -> t.Callable[[str], Target]:
-    """Looks a VPS up, and who else has its name; that costs one list for a fleet, and for one confirmed by its name."""
-    if params["vps_ids"] is not None:
-        inventory = list_vpses(client)
-        return lambda vps_id: _target(vps_id, inventory) or _target(vps_id, _read(client, vps_id)) or _unknown(vps_id)
+    """Looks a VPS up. Who has its name counts only where that is what confirms it: one list, for a fleet one in all."""
+    by_name = [vps_id for vps_id in params["vps_ids"] or () if vps_id not in wish.confirm]
+    inventory = list_vpses(client) if by_name else []
 
     def find(vps_id: str) -> Target:
-        if len(wish.confirm) == 1 and vps_id not in wish.confirm:
-            target = _target(vps_id, _named(client, wish.confirm[0]))
-            if target:
-                return target
-        found = _target(vps_id, _read(client, vps_id)) or _unknown(vps_id)
-        is_confirmed_by_name = vps_id not in wish.confirm and found.name in wish.confirm
-        return (is_confirmed_by_name and _target(vps_id, _named(client, str(found.name)))) or found
+        target = read_target(client, vps_id)
+        if vps_id in wish.confirm or target.name not in wish.confirm:
+            return target
+        items = inventory or read_vpses(client, {"vps_id": None, "vps_name": target.name, "vps_ip": None})
+        names = [str(item["name"] or "").casefold() for item in items if item["id"] != vps_id]
+        return target._replace(namesakes=1 + names.count(target.name.casefold()))
 
     return find
-
-
-def _read(client: Client, vps_id: str) -> list[dict[str, t.Any]]:
-    return read_vpses(client, {"vps_id": vps_id, "vps_name": None, "vps_ip": None})
-
-
-def _named(client: Client, name: str) -> list[dict[str, t.Any]]:
-    return read_vpses(client, {"vps_id": None, "vps_name": name, "vps_ip": None})
-
-
-def _target(vps_id: str, items: list[dict[str, t.Any]]) -> Target | None:
-    item = next((item for item in items if item["id"] == vps_id), None)
-    if item is None:
-        return None
-    name = str(item["name"] or "").casefold()
-    namesakes = sum(str(other["name"] or "").casefold() == name for other in items)
-    return Target(vps_id, item["name"], item["primary_ip"], namesakes)
-
-
-def _unknown(vps_id: str) -> Target:
-    raise HostUpError(f"There is no VPS with the ID {vps_id} that this key could see. Nothing was done.")
 
 
 def _result(progress: ReinstallProgress) -> Result:
