@@ -48,6 +48,7 @@ class HostUpError(Exception):
     ``transient``: the same read may succeed later.
     ``outcome_unknown``: the request was a write, and only a re-read can tell whether it happened.
     ``timed_out``: a deadline ended the wait, the work may go on at HostUp.
+    ``from_edge``: not the API has answered, but what stands in front of it.
     ``retry_after``: the seconds that the API asks to wait. ``rate_limit``: its limit, in requests per window.
     """
 
@@ -59,6 +60,7 @@ class HostUpError(Exception):
         transient: bool = False,
         outcome_unknown: bool = False,
         timed_out: bool = False,
+        from_edge: bool = False,
         retry_after: float | None = None,
         rate_limit: int | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class HostUpError(Exception):
         self.transient = transient
         self.outcome_unknown = outcome_unknown
         self.timed_out = timed_out
+        self.from_edge = from_edge
         self.retry_after = retry_after
         self.rate_limit = rate_limit
         self.so_far: dict[str, t.Any] = {}

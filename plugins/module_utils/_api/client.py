@@ -317,6 +317,7 @@ def _read_answer(method: str, path: str, response: t.Any) -> Answer:
             problem,
             transient=is_unsettled,
             outcome_unknown=is_unsettled and method != "GET",
+            from_edge=edge is not None,
             retry_after=_seconds(problem.extra.get("retryAfter")) if wait is None and status == 429 else wait,
             rate_limit=rate_limit(response.headers),
         )

@@ -109,6 +109,7 @@ class ReinstallProgress:
     host_keys: list[str] = field(default_factory=list)
     account: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    aftermath: list[str] = field(default_factory=list)  # sentences that belong to the failure before
 
 
 @dataclass
@@ -313,8 +314,10 @@ class Reinstaller:
 
     def _take_out(self) -> None:
         """Have the ISO in no drive. Raises HostUpError."""
-        iso_id = (self.progress.iso and self.progress.iso.id) or (self._note and self._note.iso_id)
-        wish = IsoWish("unmounted", iso_id=iso_id, keep_drive=self.wish.keep_drive)
+        iso_id = (self.progress.iso and self.progress.iso.id) or self.wish.iso.iso_id
+        # by name where the ID is not known: without either, all drives would be meant
+        name = None if iso_id else str(self.wish.iso.name)
+        wish = IsoWish("unmounted", name=name, iso_id=iso_id, keep_drive=self.wish.keep_drive)
         applier = self._applier(self.client.within(CLEAN_UP_SECONDS, "the time for an unmount"), wish)
         with self._counting(applier):
             applier.apply()
@@ -323,20 +326,22 @@ class Reinstaller:
         """After a failure: have the ISO out, and say what is left. Raises nothing that would hide the failure."""
         if self._note is None:
             return
+        count, where = len(self.progress.actions), f"{self._note.iso} {{}} {self._note.device}"
         with shielded():
             try:
                 self._take_out()
             except HostUpError as error:
-                self.progress.warnings.append(
-                    f"{self._note.iso} could not be taken out of {self._note.device}: {error.msg} Unmount it before "
-                    "the VPS is restarted, or the installer begins anew."
+                left = f"{where.format('could not be taken out of')}: {error.msg}"
+                self.progress.aftermath.append(
+                    f"{left} Unmount it before the VPS is restarted, or the installer begins anew."
                 )
+                self.progress.warnings += self.progress.aftermath
                 return
-            self.progress.warnings.append(f"{self._note.iso} was taken out of {self._note.device}.")
+            was_in = len(self.progress.actions) > count
+            self.progress.aftermath.append(where.format("was taken out of" if was_in else "is not in") + ".")
             if self.progress.phase == "boot" and not self._note.has_booted:
                 self._look_after_late_restart()
-            left = self._note._replace(is_mounted=False)
-            self.reinstalls.keep(self.vps_id, left if left.has_booted else None)
+            self.reinstalls.keep(self.vps_id, self._note.without_iso())
 
     def _look_after_late_restart(self) -> None:
         """A guest may have shut down after it was given up, and before the ISO was out."""
@@ -344,7 +349,7 @@ class Reinstaller:
             status = read_status(self.client.within(CLEAN_UP_SECONDS, "the time for a look"), self.vps_id)
             if has_booted_anew(self.progress.before, status):
                 self._note = t.cast("ReinstallNote", self._note)._replace(has_booted=True)
-                self.progress.warnings.append("It has restarted after all: the installer may be what runs now.")
+                self.progress.aftermath.append("It has restarted after all: the installer may be what runs now.")
 
     # --- power -------------------------------------------------------------------------------------------------------
 
@@ -400,8 +405,12 @@ class Reinstaller:
         if action == RESET:
             self._perform(RESET)
             return
-        self._perform(START, wait=False)
-
+        try:
+            self._perform(START, wait=False)
+        except HostUpError as error:
+            if error.problem.status == 409:
+                error.add(after="The installer had switched it off: something else may have started it since.")
+            raise
         client = self.client.within(START_SECONDS, "the time for a start")
 
         def is_up() -> bool:
@@ -452,7 +461,8 @@ class Reinstaller:
             try:
                 self.progress.status = read_status(client, self.vps_id)
             except HostUpError as error:
-                if error.problem.status in FOR_GOOD or client.deadline.is_over:
+                is_final = error.problem.status in FOR_GOOD and not error.from_edge
+                if is_final or client.deadline.is_over:
                     raise error.add(before="The installer cannot be looked at any more.") from None
                 if not is_told:
                     client.say(f"{self._name} cannot be asked how it goes, and is asked again: {error.msg}")

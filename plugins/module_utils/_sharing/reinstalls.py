@@ -27,6 +27,10 @@ class ReinstallNote(t.NamedTuple):
     is_mounted: bool = True
     host_keys: t.Sequence[str] = ()
 
+    def without_iso(self) -> ReinstallNote | None:
+        """What is left when the ISO is out."""
+        return self._replace(is_mounted=False) if self.has_booted else None
+
     def tell(self, vps: str) -> str:
         """What the user has to know, in sentences."""
         minutes = max(0.0, _clock.now() - self.began_at) / 60

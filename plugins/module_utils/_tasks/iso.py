@@ -147,7 +147,7 @@ def _note_what_is_out(reinstalls: Reinstalls, progress: IsoProgress) -> None:
     vps_id = str(progress.vps_id)
     note = reinstalls.left_behind(vps_id)
     if note and note.is_mounted and not progress.media.mounts_of(note.iso_id):
-        reinstalls.keep(vps_id, note._replace(is_mounted=False) if note.has_booted else None)
+        reinstalls.keep(vps_id, note.without_iso())
 
 
 def _foresee(applier: IsoApplier, find_url: t.Callable[[], str]) -> None:

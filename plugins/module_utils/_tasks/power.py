@@ -9,6 +9,7 @@ from __future__ import annotations
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._power.apply import PowerApplier, PowerProgress
 from ansible_collections.hostup.cloud.plugins.module_utils._power.plan import PowerWish
+from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import Reinstalls
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Result
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import (
@@ -27,6 +28,8 @@ def _wish(params: Params) -> PowerWish:
 
 
 def _work(client: Client, params: Params, wish: PowerWish, context: Context) -> Result:
+    reinstalls = Reinstalls(client.notes, client.origin)
+
     def on_vps(vps_id: str) -> Result:
         progress = PowerProgress(vps_id)
         applier = PowerApplier(client, vps_id, wish, progress)
@@ -35,9 +38,17 @@ def _work(client: Client, params: Params, wish: PowerWish, context: Context) -> 
                 applier.foresee()
             else:
                 applier.apply()
+                _note_what_is_over(reinstalls, progress)
         return _result(progress)
 
     return on_selected(client, params, context, on_vps)
+
+
+def _note_what_is_over(reinstalls: Reinstalls, progress: PowerProgress) -> None:
+    """What an interrupted reinstallation has booted does not run any more, nor again if its ISO is out."""
+    note = reinstalls.left_behind(str(progress.vps_id)) if progress.record.actions else None
+    if note and not note.is_mounted:
+        reinstalls.keep(str(progress.vps_id), None)
 
 
 def _result(progress: PowerProgress) -> Result:

@@ -123,12 +123,15 @@ def _work(client: Client, params: Params, wish: ReinstallWish, context: Context)
         return _result(progress)
 
     with interruptible(at_once=params["vps_ids"] is None):
-        return on_selected(client, params, context, on_vps)
+        try:
+            return on_selected(client, params, context, on_vps)
+        except Interrupted as name:
+            raise HostUpError(f"Interrupted by {name}, before anything was done.") from None
 
 
 def _failure(error: HostUpError, progress: ReinstallProgress) -> HostUpError:
     """The error, with what has become of the ISO since."""
-    return error.add(after=" ".join(progress.warnings))
+    return error.add(after=" ".join(progress.aftermath))
 
 
 def _targets(client: Client, params: Params, wish: ReinstallWish) -> t.Callable[[str], Target]:

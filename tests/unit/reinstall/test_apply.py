@@ -16,6 +16,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._reinstall import app
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import Notes
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import ReinstallNote, Reinstalls
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import VPS_ISO
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.power import VPS_POWER
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.reinstall import VPS_REINSTALL
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Task
 from hostup_emulator.model import Drive, Gate, Vps
@@ -316,6 +317,31 @@ def test_a_clean_up_that_fails_hides_nothing(site: Site) -> None:
     assert note and note.is_mounted and note.has_booted
 
 
+def test_an_edge_that_refuses_a_look_ends_no_wait(site: Site) -> None:
+    site.fault("edge", "GET", "/status$", status=403, times=3)
+    assert run(site)["outcome"] == "reinstalled"
+
+
+def test_a_clean_up_is_about_this_iso_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ID and name, an unmount would mean all drives."""
+    other = site.world.add_iso(site.owner, "other.iso")
+    site.vps.drives["ide0"] = Drive.holding(other.id)
+    site.fault("problem", "POST", "/mount$", status=409, code="locked")
+    result = failed(site, device="ide2")
+    assert "ubuntu.iso is not in ide2." in result["msg"] and "unmount" not in writes(site)
+    site.fault("problem", "POST", "/restart$", status=409, code="locked")
+    monkeypatch.setattr(apply, "find_iso", lambda _media, _wish: None)  # as if it had gone, and come back
+    result = failed(site, device="ide2", boot_order="ignore")
+    assert "was taken out" in result["msg"] and held(site.vps) == {"ide0": other.id}
+
+
+def test_something_else_that_starts_it(site: Site) -> None:
+    site.fault("problem", "POST", "/start$", status=409, code="vps_running", times=None)
+    result = failed(site)
+    assert "something else may have started it since" in result["msg"] and result["phase"] == "start"
+    assert held(site.vps) == {} and reinstalls(site).noted(site.vps.id) is None
+
+
 # --- what an earlier run has left ------------------------------------------------------------------------------------
 
 
@@ -328,6 +354,13 @@ def test_every_module_tells_what_a_run_has_left(site: Site) -> None:
     end = reinstalls(site).try_to_begin(site.vps.id)  # another run that goes on is no such run
     assert end and "warnings" not in run(site, task=VPS_ISO, name="ubuntu.iso")
     end()
+
+
+@pytest.mark.parametrize("is_mounted", [True, False])
+def test_a_restart_ends_what_was_booted_unless_the_iso_is_still_there(site: Site, is_mounted: bool) -> None:
+    left(site, is_mounted=is_mounted)
+    assert run(site, task=VPS_POWER, state="restarted")["warnings"]
+    assert (reinstalls(site).noted(site.vps.id) is not None) is is_mounted
 
 
 @pytest.mark.parametrize("listens", [True, False])
