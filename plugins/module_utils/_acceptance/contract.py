@@ -70,6 +70,32 @@ OPERATIONS: dict[str, t.Any] = {
             }
         },
     },
+    "getVpsStorage": {
+        "known": "public",
+        "answers": {
+            "200": {
+                "type": "object",
+                "required": ["disks"],
+                "properties": {
+                    "disks": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["id", "name", "type", "device", "isCdrom", "bootOrder"],
+                            "properties": {
+                                "id": {"type": "string"},
+                                "name": {"type": ["string", "null"]},
+                                "type": {"type": ["string", "null"]},
+                                "device": {"type": ["string", "null"]},
+                                "isCdrom": {"type": "boolean"},
+                                "bootOrder": {"type": ["integer", "null"]},
+                            },
+                        },
+                    }
+                },
+            }
+        },
+    },
     "readIso": {"known": "stated", "answers": {"200": {"$ref": "#/components/schemas/IsoState"}}},
     "downloadIso": {
         "known": "stated",

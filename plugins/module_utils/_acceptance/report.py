@@ -27,6 +27,7 @@ LINES = {
     "details": ("the details of a VPS", "getVpsDetails"),
     "status": ("the status of a VPS", "getVpsStatus"),
     "gates": ("one of these three reads tells the power gates", "getVps"),
+    "storage": ("the disks and drives of a VPS", "getVpsStorage"),
     "iso": ("the ISO read", "readIso"),
     "unknown-vps": ("404 for a VPS that there is not", "getVps"),
     "unknown-job": ("404 for a job that there is not", "pollJob"),

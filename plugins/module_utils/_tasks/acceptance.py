@@ -99,6 +99,7 @@ class Trial:
         path = vps_path(self.vps_id)
         vps = self._get("vps", path)
         self._judge_gates(vps, self._get("details", f"{path}/details"), self._get("status", f"{path}/status"))
+        self._get("storage", f"{path}/storage")
         self._get("iso", f"{path}/iso")
         self._try_filter("filter-name", "name", vps, str.swapcase)
         self._try_filter("filter-address", "primaryIp", vps, str)
