@@ -68,7 +68,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {  # what each module is given unless its 
 EFFECTS = [
     Effect("api_key", OURS, "wrong", modules=ALL),
     Effect("api_base", OURS, "http://127.0.0.1:1", {"api_retries": 0}, modules=ALL),
-    Effect("api_timeout", 1, 10, {"api_retries": 0}, ALL, faults=({"kind": "slow", "seconds": 2.0, "times": None},)),
+    Effect("api_timeout", 1, 10, {"api_retries": 0}, ALL, faults=({"kind": "slow", "seconds": 2.0, "times": 2},)),
     Effect("api_retries", 0, 1, modules=ALL, faults=({"kind": "problem"}, {"kind": "problem", "after": 1, "times": 2})),
     Effect("ca_path", "{{ ca_path }}", modules=ALL, tls=True),
     Effect("validate_certs", False, True, modules=ALL, tls=True),

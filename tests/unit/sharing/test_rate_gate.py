@@ -341,7 +341,7 @@ def test_polls_among_real_work(limit: Limit) -> None:
     assert outcome.over_floor <= 1.2
 
 
-@pytest.mark.parametrize("burst", [None, 600])
+@pytest.mark.parametrize("burst", [None, pytest.param(600, marks=pytest.mark.exhaustive)])
 def test_ten_thousand_at_once(burst: int | None) -> None:
     limit = Limit(1200, 60.0, burst)
     outcome = simulate(10_000, forks=10_000, requests=1, limit=limit, start_every=0.0, deadline=36_000.0)
