@@ -108,6 +108,15 @@ from ansible_collections.hostup.cloud.plugins.module_utils._tasks.options import
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import INFO_DEADLINE
 from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19, where whatever is not marked is trusted
+
+    def trust_as_template(value: str) -> str:
+        """The same."""
+        return value
+
+
 ENDINGS = tuple(f"{name}.{ending}" for name in ("hostup_vps", "hostup") for ending in ("yml", "yaml"))
 PARENT = "hostup"
 HOST_NAME = re.compile(r"\w[\w.-]*")  # what --limit and `hosts` take for one host
@@ -213,12 +222,26 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self.inventory.add_host(host)
             for group in group_names(item):
                 self.inventory.add_child(group, host)
-            # nothing that the API tells may be taken for a template
-            variables = wrap_var({"hostup_vps_id": item["id"], "hostup_vps": item})
+            variables: dict[str, t.Any] = _without_templates({"hostup_vps_id": item["id"], "hostup_vps": item})
             if item["primary_ip"]:
-                variables["ansible_host"] = wrap_var(item["primary_ip"])
+                variables["ansible_host"] = _without_templates(item["primary_ip"])
             for name, value in variables.items():
                 self.inventory.set_variable(host, name, value)
             self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
             self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
             self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)
+
+
+def _without_templates(value: t.Any) -> t.Any:
+    """The same, with marks on texts that could be taken for a template, and only on these.
+
+    AWX keeps what is marked as a dict, in which it finds no ``power_state`` for its ``enabled_var``. From ansible-core
+    2.19 on, what is not trusted is marked, too.
+    """
+    if isinstance(value, dict):
+        return {name: _without_templates(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without_templates(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    return wrap_var(value) if "{" in value else trust_as_template(value)

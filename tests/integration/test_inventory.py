@@ -416,6 +416,17 @@ def test_the_key_is_shown_and_kept_nowhere(lab: Lab) -> None:
     assert lab.files_with(KEY) == []
 
 
+def test_values_are_plain_wherever_there_is_no_brace(lab: Lab) -> None:
+    """AWX keeps what `--export` prints, and understands no marks."""
+    furnish(lab)
+    lab.vps.tags = ["plain", "{{ marked }}"]
+    found = show(lab, "--list", "--export").whole["_meta"]["hostvars"]["web-01"]
+    assert found["hostup_vps"]["power_state"] == "running"  # for its enabled_var
+    assert (found["hostup_vps_id"], found["ansible_host"]) == (lab.vps.id, "192.0.2.10")
+    assert found["hostup_vps"]["tags"] == ["plain", {"__ansible_unsafe": "{{ marked }}"}]
+    assert json.dumps(found).count("__ansible_unsafe") == 1
+
+
 def test_nothing_that_the_api_tells_is_taken_for_a_template(lab: Lab) -> None:
     touched = lab.folder / "touched"
     template = f"{{{{ lookup('ansible.builtin.pipe', 'touch {touched}') }}}}"

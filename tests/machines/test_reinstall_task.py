@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,11 @@ def console(room: Room, vps: Vps) -> str:
     return (room.machines.folder_of(vps) / "console.log").read_text(errors="replace")
 
 
+def is_up(room: Room, vps: Vps) -> bool:
+    """Whether the system on its disk has said so."""
+    return "SYSTEM UP" in console(room, vps)
+
+
 def test_two_at_once(room: Room, lab: Lab) -> None:
     run = reinstall(lab, "poweroff.iso")
     assert run.code == 0, run.output
@@ -56,7 +62,8 @@ def test_two_at_once(room: Room, lab: Lab) -> None:
             ["download", "mount", "reset", "unmount", "start"],
         )
         assert vps.mounts() == []
-        room.until(lambda vps=vps: "SYSTEM UP" in console(room, vps))
+    for vps in lab.owner.vpses:
+        room.until(functools.partial(is_up, room, vps))
         assert console(room, vps).count("INSTALLED") == 1
 
 
