@@ -12,7 +12,7 @@ options:
   name:
     description:
       - The ISO's file name in the library. A file that has it as its display name matches when no file name does.
-      - When several files match, the task fails and lists their IDs.
+      - When several files match that differ, the task fails and lists their IDs.
       - Defaults to the last part of the path of O(url), less the compression suffix when O(decompress) is set.
     type: str
     aliases: [filename]

@@ -87,6 +87,9 @@ notes:
   - Of all tasks of a user that want the same file with the same API key, one downloads it, and the others wait for it.
     Only the one that ordered the download has V(download) in RV(actions), as only the one that deleted the ISO has
     V(delete); in check mode each of them has.
+  - Tasks that share no home folder may both order a file. Where HostUp refuses the second order, that task waits for
+    the file. Where it takes both, files of the same name, size and format pass for one, but for O(state=absent), and a
+    warning tells of them.
   - While a download runs, progress lines are written to the standard error. There are none when it runs as a module.
 """
 
@@ -202,6 +205,14 @@ iso:
     display_name: Ubuntu 24.04 LTS
     size_gb: 5.9
     format: iso
+iso_name:
+  description:
+    - The name that the ISO has in the library, or will have when it was downloaded. Null if there is none.
+    - With RV(job.id), this is what a later task needs that was not to wait here.
+  returned: for a single VPS
+  type: str
+  sample: ubuntu-24.04-live-server-amd64.iso
+  version_added: 0.2.0
 device:
   description: The drive of the VPS that holds the ISO, null if none does.
   returned: for a single VPS

@@ -111,6 +111,29 @@ def test_processes_share_one_download(lab: Lab) -> None:
     assert lab.orders() == 1
 
 
+@pytest.mark.parametrize("answer", ["join", "conflict", "again"])
+def test_jobs_that_share_no_home_want_one_iso(lab: Lab, answer: str) -> None:
+    """As AWX runs them. Both succeed, and so does whoever comes later; two orders may have left two files."""
+    lab.world.switches.second_download = answer
+    lab.emulator.downloads.hold()
+    names = ("one", "two", "three")
+    homes: list[dict[str, str | None]] = [{"XDG_CACHE_HOME": str(lab.folder / name)} for name in names]
+    hosts = lab.add_fleet(3)
+    mounted = iso_task(vps_id=VPS, state="mounted", url=lab.url)
+    playing = [
+        lab.start([mounted], hosts={name: hosts[name]}, env=home) for name, home in zip(hosts, homes[:2], strict=False)
+    ]
+    lab.until(lambda: len(lab.calls.matching("POST", "/from-url$")) == 2)
+    lab.emulator.downloads.release()
+    runs = [each.finish() for each in playing]
+    runs.append(lab.play([mounted, iso_task(vps_id=VPS, state="unmounted", url=lab.url)], hosts=hosts, env=homes[2]))
+    assert [failures(run) for run in runs] == [[], [], []]
+    twins = [iso for iso in lab.owner.library.values() if iso.name == "ubuntu.iso"]
+    assert len(twins) == lab.orders() - (answer == "join") == (2 if answer == "again" else 1)
+    assert ("ISOs in the library have the name ubuntu.iso" in runs[2].output) is (len(twins) > 1)
+    assert [vps.mounts() for vps in lab.owner.vpses[1:]] == [[], [], []]
+
+
 def test_killed_process_leaves_its_download_to_others(lab: Lab) -> None:
     """The job's ID is in a note, and the lock goes with the process."""
     lab.world.switches.second_download = "again"

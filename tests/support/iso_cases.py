@@ -34,6 +34,7 @@ class Situation:
     in_library: bool = True
     wanted_names: tuple[str | None, str | None] = (WANTED, "Wanted")
     more_isos: tuple[tuple[str | None, str | None], ...] = ()
+    more_gb: float = 1.0  # their size; the wanted one has 1 GB
     drives: Callable[[World, Vps], Mapping[str, Drive]] = lambda _world, _vps: EMPTY_AND_SLOT
     vps_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,7 +68,7 @@ class Case:
             owner.library = {WANTED_ID: iso}
             iso.id = WANTED_ID
         for name, display_name in situation.more_isos:
-            world.add_iso(owner, name, display_name)
+            world.add_iso(owner, name, display_name, size_gb=situation.more_gb)
         vps.drives = dict(situation.drives(world, vps))
         return vps, world.add_key(owner)
 
@@ -262,6 +263,18 @@ SITUATIONS = [
         "name-twice",
         _outcomes(*["is the name of 2 ISOs in the library: iso_"] * 4),
         more_isos=((WANTED, None),),
+        more_gb=2.0,
+    ),
+    Situation(
+        "name-twice-alike",
+        _outcomes((), ("mount",), (), "is the name of 2 ISOs in the library: iso_"),
+        more_isos=((WANTED, None),),
+    ),
+    Situation(
+        "name-twice-alike-mounted",
+        _outcomes((), (), ("unmount",), "is the name of 2 ISOs in the library: iso_"),
+        more_isos=((WANTED, None),),
+        drives=_holding(ide2=WANTED),
     ),
     Situation(
         "name-twice-by-id",

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -49,6 +50,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import read
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import NO_DRIVE, Media
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads, Turn
 
+UNDER_WAY = re.compile(r"download|progress|already|exist", re.IGNORECASE)
 MOST_STEPS = 12  # the longest way is four drives to empty and to attach again, and a file to delete
 
 
@@ -203,7 +205,13 @@ class IsoApplier:
         operation, record = self._operation(step), self.progress.record
         try:
             if job is None:
-                job = write(self.client, operation, record)
+                try:
+                    job = write(self.client, operation, record)
+                except HostUpError as error:
+                    if not _is_under_way(error):
+                        raise
+                    self._wait_for_somebody_elses(step, error, turn, wait=wait)
+                    return
                 if job and job.id:
                     turn.ordered(job.id, job.poll_url)
             see_through(self.client, operation, record, job, wait=wait)
@@ -212,6 +220,17 @@ class IsoApplier:
         except HostUpError as error:
             self._tell_of_download(error, turn)
             raise
+
+    def _wait_for_somebody_elses(self, step: Step, refusal: HostUpError, turn: Turn, *, wait: bool) -> None:
+        """Wait for a download of which only the API knows, such as another job's in a container of its own."""
+        if not wait:
+            return
+        self.client.say_once(f"waiting for {self.wish.name}, which somebody else is downloading")
+        if re_read(self.client, lambda: self._shows(step), chain(CONFIRM_SCHEDULE, patiently(sum(CONFIRM_SCHEDULE)))):
+            turn.done()
+            return
+        refusal.timed_out = True
+        raise refusal.add(after=f"Nor was it in the library after the {self.client.deadline}.")
 
     def _given_job(self, step: Step) -> Job:
         """The job that the user has named. It is all there is: nothing else is ordered. Raises HostUpError."""
@@ -268,6 +287,13 @@ class IsoApplier:
             ATTACH_DRIVE: f"attach an empty drive at {step.device}",
             DELETE: f"delete {label}",
         }[step.action]
+
+
+def _is_under_way(refusal: HostUpError) -> bool:
+    """Whether an order was refused because the same file is being downloaded. The code for that is not known."""
+    problem = refusal.problem
+    words = " ".join(filter(None, (problem.code, problem.title, problem.detail)))
+    return problem.status == 409 and not refusal.outcome_unknown and bool(UNDER_WAY.search(words))
 
 
 def _in_silence(_job: Job, _elapsed: float) -> None:

@@ -62,15 +62,31 @@ Plan = tuple[Step, ...]
 
 
 def find_iso(media: Media, wish: IsoWish) -> Iso | None:
-    """The wished ISO; ``None`` when it is not there. Raises HostUpError when the name fits several.
+    """The wished ISO; ``None`` when it is not there. Raises HostUpError when the name fits several that differ.
 
     An ID that is only seen in a drive counts: the API lets such media be unmounted and deleted by it.
     """
-    found = matching_isos(media, wish.name, wish.iso_id)
-    _refuse_several(wish, found)
+    found = wished_isos(media, wish)
     if not found and wish.iso_id is not None and media.mounts_of(wish.iso_id):
         return Iso(wish.iso_id, None)
-    return found[0] if found else None
+
+    def rank(iso: Iso) -> tuple[bool, str]:
+        is_mounted = any(wish.device in (None, mount.device) for mount in media.mounts_of(iso.id))
+        return not is_mounted, str(iso.id)  # IDs begin with their time
+
+    return min(found, key=rank, default=None)
+
+
+def wished_isos(media: Media, wish: IsoWish) -> list[Iso]:
+    """The wished ISO, or several that are the same by all that the API tells, as two orders at once leave them.
+
+    Raises HostUpError for several that differ, and for several of which one is to be deleted.
+    """
+    found = matching_isos(media, wish.name, wish.iso_id)
+    kinds = {(iso.name, iso.size_gb, iso.format) for iso in found}
+    if wish.state == "absent" or len(kinds) > 1 or any(iso.size_gb is None for iso in found):
+        _refuse_several(wish, found)
+    return found
 
 
 def _refuse_several(wish: IsoWish, found: list[Iso]) -> None:
@@ -164,8 +180,8 @@ def _plan_unmounted(media: Media, wish: IsoWish, done: Plan) -> Plan:
         raise HostUpError(f"{wish.device} is the cloud-init drive, which is never touched.")
     candidates = [mount for mount in media.users_mounts if wish.device in (None, mount.device)]
     if wish.name is not None or wish.iso_id is not None:
-        iso = find_iso(media, wish)
-        candidates = [mount for mount in candidates if iso and mount.iso_id == iso.id]
+        wished = {wish.iso_id, *(iso.id for iso in wished_isos(media, wish))} - {None}
+        candidates = [mount for mount in candidates if mount.iso_id in wished]
     plan = _unmounts(media, candidates)
     if not wish.keep_drive:
         return plan

@@ -7,13 +7,21 @@
 from __future__ import annotations
 
 import typing as t
+from contextlib import suppress
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_id
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.apply import IsoApplier, IsoProgress
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.boot import Boot, judge_boot
-from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import DELETE, DOWNLOAD, IsoWish, project, writes
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import (
+    DELETE,
+    DOWNLOAD,
+    IsoWish,
+    find_iso,
+    project,
+    writes,
+)
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import with_boot_order
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.redirects import Redirects
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import DEVICES, EMPTY, Media, matching_isos
@@ -116,6 +124,7 @@ def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Re
                 return Deferred(_result(progress), delete)
             else:
                 _note_what_is_out(reinstalls, progress)
+            _tell_of_twins(client, progress)
             if progress.record.actions and wish.state == "mounted":  # what is already so costs one request
                 progress.media = with_boot_order(client, vps_id, progress.media)
         return _result(progress)
@@ -150,6 +159,17 @@ def _note_what_is_out(reinstalls: Reinstalls, progress: IsoProgress) -> None:
         reinstalls.keep(vps_id, note.without_iso())
 
 
+def _tell_of_twins(client: Client, progress: IsoProgress) -> None:
+    """Warn of files of the wished name that only take space."""
+    twins = matching_isos(progress.media, progress.wish.name, None)
+    if len(twins) > 1 and progress.wish.state in ("present", "mounted"):
+        ids = ", ".join(str(iso.id) for iso in twins)
+        client.warn(
+            f"{len(twins)} ISOs in the library have the name {progress.wish.name}: {ids}. One of them is enough; "
+            "delete others with state=absent and iso_id."
+        )
+
+
 def _foresee(applier: IsoApplier, find_url: t.Callable[[], str]) -> None:
     progress, plan = applier.progress, applier.foresee()
     if any(step.action == DOWNLOAD for step in plan):
@@ -174,12 +194,15 @@ def _result(progress: IsoProgress) -> Result:
 
 def _state(media: Media, wish: IsoWish) -> dict[str, t.Any]:
     """The state part of the return values."""
-    found = matching_isos(media, wish.name, wish.iso_id)
-    iso = found[0] if len(found) == 1 else None
+    iso = None
+    with suppress(HostUpError):  # several that differ are none
+        iso = find_iso(media, wish)
+    iso = iso if iso in media.available else None
     held = media.mounts_of(iso.id if iso else wish.iso_id) if iso or wish.iso_id else []
     device = next((mount.device for mount in held if wish.device in (None, mount.device)), None)
     return {
         "iso": iso._asdict() if iso else None,
+        "iso_name": (iso and iso.name) or wish.name,
         "device": device,
         "mounts": [
             {"device": mount.device, "iso_id": mount.iso_id, "is_cloud_init": mount.is_cloud_init}

@@ -233,6 +233,33 @@ def test_a_refusal_after_an_unknown_outcome_is_settled_by_a_reread(site: Site, r
     assert writes(site) == 2
 
 
+def test_an_order_that_is_refused_for_a_download_under_way_is_waited_for(site: Site, source: str) -> None:
+    """The other one is known to the API alone."""
+    site.fault("problem", "POST", "/from-url$", status=409, code="busy", detail="It is being downloaded.", times=None)
+    added: list[float] = []
+
+    def add() -> None:
+        if sum(site.clock.waits) > 100.0 and not added:
+            added.append(sum(site.clock.waits))
+            site.world.add_iso(site.owner, "new.iso")
+
+    site.clock.at_wait = add
+    progress = Run(site)(DOWNLOAD, source)
+    assert progress.record.actions == [] and added
+    assert [line for line in site.said if "somebody else" in line] == [
+        "waiting for new.iso, which somebody else is downloading"
+    ]
+
+
+def test_such_a_wait_ends(site: Site, source: str) -> None:
+    site.fault("problem", "POST", "/from-url$", status=409, code="busy", detail="It is being downloaded.", times=None)
+    error = Run(site, 60.0).refused(DOWNLOAD, source)
+    assert error.timed_out and error.msg.endswith("Nor was it in the library after the 60 s of wait_timeout.")
+    assert site.sent("POST") == ["from-url"]
+    progress = Run(site)(IsoWish("present", name="new.iso", wait=False), source)
+    assert progress.record.actions == [] and site.sent("POST") == ["from-url"]
+
+
 @every_write
 def test_a_plain_refusal_is_told_at_once(site: Site, run: Run, source: str, action: str) -> None:
     prepare(site, action)

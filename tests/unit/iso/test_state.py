@@ -206,6 +206,35 @@ def test_find_refuses_to_choose() -> None:
         find_iso(LIBRARY, IsoWish("present", name="twin.iso"))
 
 
+TWINS = [Iso(f"iso_{number}", "a.iso", None, 1.0, "iso") for number in (2, 1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("state", "mounted", "device", "chosen"),
+    [
+        ("present", [], None, "iso_1"),
+        ("mounted", ["iso_3"], None, "iso_3"),
+        ("mounted", ["iso_3"], "ide2", "iso_3"),
+        ("mounted", ["iso_3"], "ide1", "iso_1"),
+        ("unmounted", ["iso_2"], None, "iso_2"),
+    ],
+)
+def test_files_that_are_the_same_pass_for_one(state: str, mounted: list[str], device: str | None, chosen: str) -> None:
+    mounts = tuple(Mount("ide2", iso_id, True, False) for iso_id in mounted)
+    found = find_iso(Media(tuple(TWINS), mounts, ()), IsoWish(state, name="a.iso", device=device))
+    assert found and found.id == chosen
+
+
+@pytest.mark.parametrize(
+    ("state", "changes"),
+    [("absent", {}), ("present", {"size_gb": 2.0}), ("mounted", {"size_gb": None}), ("unmounted", {"format": "raw"})],
+)
+def test_files_that_differ_do_not(state: str, changes: dict[str, Any]) -> None:
+    media = Media((*TWINS, TWINS[0]._replace(id="iso_4", **changes)), (), ())
+    with pytest.raises(HostUpError, match="is the name of 4 ISOs"):
+        find_iso(media, IsoWish(state, name="a.iso"))
+
+
 def test_find_by_an_id_that_only_a_drive_shows() -> None:
     assert find_iso(LIBRARY, IsoWish("absent", iso_id="iso_9")) == Iso("iso_9", None)
     assert find_iso(LIBRARY, IsoWish("absent", iso_id="iso_8")) is None, "the cloud-init drive is not the user's"
@@ -254,6 +283,7 @@ def test_describe_drives() -> None:
 def test__state() -> None:
     assert _state(parse_media(EXAMPLE), IsoWish("mounted", name=NAME)) == {
         "iso": {"id": ISO_ID, "name": NAME, "display_name": "Ubuntu 24.04 LTS", "size_gb": 5.9, "format": "iso"},
+        "iso_name": NAME,
         "device": "ide2",
         "mounts": [{"device": "ide2", "iso_id": ISO_ID, "is_cloud_init": False}],
         "boot_order": ["scsi0", "ide2"],

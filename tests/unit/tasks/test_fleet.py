@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from support.site import Site, Web
 
 BOOT = {"boot_order", "boots_from_iso", "boot_obstacle"}
-ISO_KEYS = {"changed", "vps_id", "iso", "device", "mounts", *BOOT, "job", "actions", "actions_unknown", "diff"}
+ISO_KEYS = {"changed", "vps_id", "iso", "iso_name", "device", "mounts", *BOOT, "job", "diff"}
+ISO_KEYS |= {"actions", "actions_unknown"}
 INFO_KEYS = {"changed", "vps_id", "available", "mounted", *BOOT, "available_devices", "actions"}
 ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path", "extra"}
 NOTHING: Result = {"changed": False, "vps_id": None, "diff": {}, "known": None}

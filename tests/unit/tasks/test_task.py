@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from support.site import Site, Web
 
 BOOT = {"boot_order", "boots_from_iso", "boot_obstacle"}
-KEYS = {"changed", "vps_id", "iso", "device", "mounts", *BOOT, "job", "actions", "actions_unknown", "diff"}
+KEYS = {"changed", "vps_id", "iso", "iso_name", "device", "mounts", *BOOT, "job", "actions", "actions_unknown", "diff"}
 ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "method", "path", "extra"}
 
 
@@ -56,6 +56,7 @@ def test_converged(site: Site) -> None:
             "size_gb": 1.0,
             "format": "iso",
         },
+        "iso_name": "ubuntu.iso",
         "device": None,
         "mounts": [],
         "boot_order": ["scsi0", "ide2"],
