@@ -110,6 +110,50 @@ def test_wait_false_foretells_in_its_diff(lab: Lab) -> None:
     assert ordered["iso"]["id"] == iso.id and ordered["job"]["status"] in ("queued", "in_progress")
 
 
+def test_what_changes_while_a_download_runs_is_heeded(lab: Lab) -> None:
+    """A drive that has become the cloud-init drive, or that somebody has loaded, is left alone."""
+    lab.emulator.downloads.hold()
+    hosts = lab.add_fleet(2)
+    config, loaded = (lab.world.vpses[host["vps_id"]] for host in hosts.values())
+    wish = {"state": "mounted", "url": lab.url, "device": "ide2", "on_conflict": "fail"}
+    playing = lab.start([{**iso_task(vps_id="{{ vps_id }}", **wish), "ignore_errors": True}], hosts=hosts)
+    lab.until(lambda: lab.orders() and len(lab.calls.matching("GET", "/iso$")) >= 2)
+    others = lab.world.add_iso(lab.owner, "others.iso").id
+    config.drives["ide2"], loaded.drives["ide2"] = Drive.cloud_init(others), Drive.holding(others)
+    lab.emulator.downloads.release()
+    run = playing.finish()
+    first, second = (run.of("iso", host)["msg"] for host in hosts)
+    assert "it is the cloud-init drive" in first and "on_conflict=fail forbids to replace it" in second
+    assert [call.path.rpartition("/")[2] for call in lab.calls.writes()] == ["from-url"]
+
+
+def test_a_write_of_which_nothing_can_be_learned_is_told_as_such(lab: Lab) -> None:
+    """The re-read fails, too: what is told is the write's failure, and that nobody knows."""
+    lab.world.add_iso(lab.owner, "ubuntu.iso")
+    lab.faults.add("dropped", "POST", "/mount$", commit=True)
+    lab.faults.add("problem", "GET", "/iso$", after=1, times=None)
+    result = lab.iso(name="ubuntu.iso", state="mounted", api_retries=0)
+    assert result["failed"] and (result["actions"], result["actions_unknown"]) == ([], ["mount"])
+    assert "got no answer" in result["msg"] and "Nor could it be looked up" in result["msg"]
+    assert result["error"]["method"] == "POST"
+
+
+def test_a_job_that_cannot_be_asked_for_minutes_ends_no_wait(lab: Lab) -> None:
+    lab.emulator.downloads.hold()
+    lab.faults.add("problem", "GET", "/jobs/", status=503, times=20)
+    playing = lab.start([iso_task(vps_id=lab.vps.id, url=lab.url, api_retries=0)])
+    lab.until(lambda: len(lab.calls.matching("GET", "/jobs/")) >= 20)
+    lab.emulator.downloads.release()
+    run = playing.finish()
+    assert run.of("iso")["actions"] == ["download"] and run.output.count("cannot be asked how it goes") == 1
+
+
+def test_a_job_that_was_cancelled_has_failed(lab: Lab) -> None:
+    body = {"operation": {"status": "cancelled", "jobId": "job_1", "pollUrl": None}}
+    lab.faults.add("wrong_shape", "POST", status=200, body=body)
+    assert "Job job_1 ended as cancelled" in lab.iso(url=lab.url)["msg"]
+
+
 def test_a_job_is_handed_from_task_to_task(lab: Lab) -> None:
     """As AWX has it: in each container another home."""
     lab.emulator.downloads.hold()
