@@ -56,15 +56,14 @@ def _wish(params: Params) -> ReinstallWish:
     """Check what can be checked without the API. Raises HostUpError."""
     until, delay = params["until"], params["delay"]
     is_one = params["vps_ids"] is None
+    is_nobody = not any(name.strip() for name in params["confirm"])
+    lacks_delay = until == DELAY and (delay or 0) < 1
+    is_idle = until == NONE and not params["start"]
     complaints = {
-        "until=delay needs delay, the seconds that the installer surely does not exceed.": until == DELAY
-        and (delay or 0) < 1,
-        f"delay is for until=delay; with until={until} it would change nothing.": delay is not None and until != DELAY,
-        "start=false is for what is done after the installer; with until=none it changes nothing.": until == NONE
-        and not params["start"],
-        "confirm is empty: expected the name of the VPS whose data may be lost. Nothing was done.": not any(
-            name.strip() for name in params["confirm"]
-        ),
+        "until=delay needs delay, the seconds that the installer surely does not exceed.": lacks_delay,
+        f"delay is for until=delay; with until={until} it would change nothing.": until != DELAY and delay is not None,
+        "start=false is for what is done after the installer; with until=none it changes nothing.": is_idle,
+        "confirm is empty: expected the name of the VPS whose data may be lost. Nothing was done.": is_nobody,
         "expect_ip is one address: use it with a single VPS.": params["expect_ip"] is not None and not is_one,
         "ssh_host is that of one VPS: use it with a single one.": params["ssh_host"] is not None and not is_one,
         **{f"{name} must be at least 1 second, not {params[name]}.": params[name] < 1 for name in TIMEOUTS},
