@@ -185,7 +185,7 @@ def test_some_in_slow_shells(lab: Lab, variables: dict[str, str | None], shell: 
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2700)
 @pytest.mark.parametrize("shell", ["async", "delegated"])
 def test_all_in_every_shell(lab: Lab, variables: dict[str, str | None], shell: str) -> None:
     play_all(lab, variables, shell, BAD)

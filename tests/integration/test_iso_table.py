@@ -158,7 +158,7 @@ def test_some_in_slow_shells(lab: Lab, shell: str, names: set[str]) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2700)
 @EVERY_SHELL
 @SWITCHES
 def test_all_in_every_shell(lab: Lab, shell: str, switches: dict[str, Any]) -> None:

@@ -48,8 +48,9 @@ def parse_reinstall_note(note: object) -> ReinstallNote | None:
     if not isinstance(note, list) or len(note) != len(ReinstallNote._fields):
         return None
     kinds = ((float, int), (str, type(None)), (str,), (str,), (bool,), (bool,), (list,))
-    is_one = all(type(value) in kind for value, kind in zip(note, kinds)) and all(isinstance(key, str) for key in note[-1])
-    return ReinstallNote(*note) if is_one else None
+    if not all(type(value) in kind for value, kind in zip(note, kinds)):
+        return None
+    return ReinstallNote(*note) if all(isinstance(key, str) for key in note[-1]) else None
 
 
 class Reinstalls:
