@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hostup_emulator.model import Drive, Vps
-from support.lab import SHELLS, Lab, Playing, Run
+from support.lab import SHELLS, SLOW_SHELLS_LAST, Lab, Playing, Run
 
 CD_FIRST = ("ide2", "scsi0")
 ALL_OF_IT = ["mount", "restart", "unmount", "start"]
@@ -68,7 +68,7 @@ def result(run: Run, host: str = "web-01") -> dict[str, Any]:
 # --- the way through -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shell", ["controller", "delegated", pytest.param("async", marks=pytest.mark.exhaustive)])
+@SLOW_SHELLS_LAST
 def test_reinstalls(site: Lab, shell: str) -> None:
     run = site.play([task(shell)], hosts=one(site))
     assert run.code == 0, run.output
@@ -91,7 +91,9 @@ def test_a_fleet_in_one_task_and_foreseen(site: Lab) -> None:
 # --- what other hosts do ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("play", [{}, {"any_errors_fatal": True}, {"max_fail_percentage": 0}])
+@pytest.mark.parametrize(
+    "play", [{}, {"any_errors_fatal": True}, pytest.param({"max_fail_percentage": 0}, marks=pytest.mark.exhaustive)]
+)
 def test_no_host_waits_for_another_with_its_iso_in_the_drive(site: Lab, play: dict[str, Any]) -> None:
     hosts, vpses = fleet(site, "hangs", "fails", "works")
     site.world.switches.installer_reads = None
@@ -123,8 +125,15 @@ def test_a_second_run_is_refused(site: Lab) -> None:
 # --- what ends a task ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["interrupt", "terminate"])
-@pytest.mark.parametrize("as_fleet", [False, True])
+@pytest.mark.parametrize(
+    ("way", "as_fleet"),
+    [
+        ("interrupt", False),
+        ("terminate", True),
+        pytest.param("interrupt", True, marks=pytest.mark.exhaustive),
+        pytest.param("terminate", False, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_an_interrupted_playbook_takes_the_iso_out(site: Lab, way: str, as_fleet: bool) -> None:
     site.world.switches.installer_reads = None
     given = {"vps_ids": [site.vps.id]} if as_fleet else {}
