@@ -143,7 +143,7 @@ notes:
   - One VPS costs three requests before anything is changed, and two where its ID is in O(confirm). In all, that is
     about twelve, and more while an installer runs of which it is not known how long it takes, or where something has to
     be downloaded.
-  - The installer is looked at every eight seconds, later after a tenth of the time that has passed, and when this user
+  - The installer is looked at every seven seconds, later after a tenth of the time that has passed, and when this user
     has installed the same ISO before, first when it was done then. A line about it is written to the standard error
     every half minute. There is none when it runs as a module.
   - A user reinstalls a VPS once at a time. This, and what an earlier task has left, is known by files in C(hostup) in

@@ -318,7 +318,7 @@ def reinstalling(stage: Stage) -> Section:
         f"Every answer takes {1000 * LATENCY:.0f} ms, an installer {seconds:g} s until it powers off, a restart a "
         "moment; the ISO is in the library. `hostup_vps_reinstall`, for all VPSs by one task or for each host by its "
         "own, confirmed by their IDs. First: nothing is known of the ISO, so that its installers are looked at every "
-        "eight seconds. Again: one VPS was reinstalled from it before, and when its installer was done is when the "
+        "seven seconds. Again: one VPS was reinstalled from it before, and when its installer was done is when the "
         "others' are looked at first."
     )
     return Section("Reinstalling", how, rows)

@@ -59,6 +59,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan impor
     check_boot,
     check_host_keys,
     check_target,
+    estimate,
     foretell,
     has_booted_anew,
     next_look,
@@ -454,6 +455,7 @@ class Reinstaller:
         label = t.cast("ReinstallNote", self._note).iso
         last_took = self.reinstalls.seconds_of(client.api_key, label)
         is_told = False
+        seen_running: float | None = None
         while True:
             pause = next_look(_clock.monotonic() - started, last_took) * random.uniform(1.0, 1.0 + POLL_JITTER)
             client.pause(pause)
@@ -469,8 +471,9 @@ class Reinstaller:
                 is_told = True
             else:
                 if self.progress.status.state == STOPPED:
-                    self.reinstalls.took(client.api_key, label, elapsed)
+                    self.reinstalls.took(client.api_key, label, estimate(elapsed, seen_running, last_took))
                     return
+                seen_running = elapsed
             if client.deadline.is_over:
                 raise HostUpError(
                     f"The VPS is still {self.progress.status.state} after the {client.deadline}. The installer hangs, "

@@ -17,6 +17,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan impor
     Target,
     check_boot,
     check_target,
+    estimate,
     foretell,
     has_booted_anew,
     next_look,
@@ -87,9 +88,9 @@ def test_looks_at_an_installer_of_which_nothing_is_known() -> None:
     while elapsed < 3600.0:
         elapsed += next_look(elapsed, None)
         looks.append(round(elapsed))
-    assert looks[:4] == [8, 16, 24, 32]
-    assert len(looks) <= 55
-    assert all(later - sooner <= max(8.0, 0.11 * later) for sooner, later in pairwise(looks))
+    assert looks[:4] == [7, 14, 21, 28]
+    assert len(looks) <= 60
+    assert all(later - sooner <= max(7.0, 0.11 * later) for sooner, later in pairwise(looks))
 
 
 def test_looks_first_when_it_was_done_last_time() -> None:
@@ -97,6 +98,22 @@ def test_looks_first_when_it_was_done_last_time() -> None:
     assert next_look(314.9, 300.0) == 2.0  # not a hundred looks within a moment
     assert next_look(315.0, 300.0) == pytest.approx(31.5)
     assert next_look(0.0, 1.0) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "seen_running", "last_took", "estimated"),
+    [
+        (21.0, 14.0, None, 17.5),
+        (21.0, None, 20.0, 20.0),  # seen at the first look, which was meant to be a little late
+        (6.0, None, None, 6.0),
+        (15.0, None, 20.0, 15.0),
+        (40.0, 21.0, 20.0, 30.5),
+    ],
+)
+def test_what_is_seen_late_is_not_taken_for_slow(
+    elapsed: float, seen_running: float | None, last_took: float | None, estimated: float
+) -> None:
+    assert estimate(elapsed, seen_running, last_took) == estimated
 
 
 @pytest.mark.parametrize(
