@@ -102,12 +102,14 @@ def has_begun(action: str, before: Status, now: Status) -> bool:
 def has_booted_since(before: Status, now: Status) -> bool:
     """Whether a VPS that runs has booted since an earlier read, as far as its uptime tells, which goes on over a reset.
 
-    One that has grown by less than the time that has passed shows nothing: a stale read has it, too.
+    One that has grown by less than the time that has passed shows nothing: a stale read has it, too. Only where the
+    earlier one is not known, an uptime of less than the time since then has to do.
     """
     if now.state != RUNNING or now.uptime is None:
         return False
-    is_less = before.uptime is not None and now.uptime < before.uptime
-    return is_less or now.uptime + UPTIME_SLACK < now.at - before.at
+    if before.uptime is not None:
+        return now.uptime < before.uptime
+    return now.uptime + UPTIME_SLACK < now.at - before.at
 
 
 def did_nothing(action: str, before: Status, now: Status) -> bool:

@@ -145,6 +145,8 @@ class Reinstaller:
         if self.wish.until != NONE:
             last = START if self.wish.until == POWER_OFF else RESET
             progress.actions += ["unmount", *([last] if self.wish.start else [])]
+        is_off = self.wish.until == POWER_OFF and not self.wish.start
+        progress.status = progress.status._replace(state=STOPPED if is_off else RUNNING)
         progress.outcome = FORESEEN
 
     def reinstall(self) -> None:
@@ -164,6 +166,8 @@ class Reinstaller:
                 self._mount(plan if is_fresh else None)
                 self._boot(action if is_fresh else None)
                 self._install()
+                if self.wish.until != NONE:
+                    self._unmount()
             except BaseException:
                 self._clean_up()
                 raise
@@ -175,9 +179,6 @@ class Reinstaller:
         if self.wish.until == NONE:
             self.progress.outcome = HANDED_OVER
             return
-        with self._phase("unmount"), shielded():
-            self._take_out()
-            self.reinstalls.keep(self.vps_id, None)
         is_strange = self.progress.status.state == STOPPED and self._somebody_answers()
         if self.wish.start:
             with self._phase("start"):
@@ -322,6 +323,12 @@ class Reinstaller:
         applier = self._applier(self.client.within(CLEAN_UP_SECONDS, "the time for an unmount"), wish)
         with self._counting(applier):
             applier.apply()
+
+    def _unmount(self) -> None:
+        with self._phase("unmount"), shielded():
+            self._take_out()
+            self.reinstalls.keep(self.vps_id, None)
+            self._note = None  # nothing is left to clean up
 
     def _clean_up(self) -> None:
         """After a failure: have the ISO out, and say what is left. Raises nothing that would hide the failure."""

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 import typing as t
+from contextlib import suppress
 
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 
@@ -21,7 +22,14 @@ _KEY = re.compile(r"(?<!\S)(?:ssh|ecdsa|sk)-\S+ AAAA[A-Za-z0-9+/]+=*")
 
 def parse_keys(text: str) -> list[str]:
     """The keys in the output of ``ssh-keyscan``, or in lines of a known_hosts file, each once."""
-    return sorted(set(_KEY.findall(text)))
+    return sorted({key for key in _KEY.findall(text) if _is_whole(key)})
+
+
+def _is_whole(key: str) -> bool:
+    """Whether a key was not cut off."""
+    with suppress(ValueError):
+        return bool(fingerprint(key))
+    return False
 
 
 def known_name(host: str, port: int) -> str:

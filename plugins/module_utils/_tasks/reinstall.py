@@ -177,8 +177,10 @@ def _result(progress: ReinstallProgress) -> Result:
 def _diff(progress: ReinstallProgress) -> dict[str, t.Any]:
     is_wiped = {"restart", "reset", "start"} & set(progress.actions)
     iso = progress.iso.label if progress.iso else "the ISO"
-    before = {"power_state": progress.before and progress.before.state, "disk": "as it is"}
-    return {"before": before, "after": {**before, "disk": f"installed anew from {iso}"} if is_wiped else before}
+    disks = ("as it is", f"installed anew from {iso}" if is_wiped else "as it is")
+    states = (progress.before.state if progress.before else None, progress.status.state)
+    before, after = ({"power_state": state, "disk": disk} for state, disk in zip(states, disks))
+    return {"before": before, "after": after}
 
 
 VPS_REINSTALL: Task[ReinstallWish] = Task(

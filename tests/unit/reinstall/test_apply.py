@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INSTALLER_SECONDS = 60.0
 CD_FIRST = ["ide2", "scsi0"]
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHfQA="
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHfQAAA="
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +137,24 @@ def test_downloads_what_is_not_there(site: Site, web: Web) -> None:
 def test_starts_one_that_is_off(site: Site) -> None:
     site.vps.power_state = "stopped"
     assert run(site)["actions"] == ["mount", "start", "unmount", "start"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_diff_tells_power_and_disk(site: Site, check_mode: bool) -> None:
+    site.vps.power_state = "stopped"
+    result = run(site, check_mode)
+    assert result["power_state"] == "running"
+    assert result["diff"] == {
+        "before": {"power_state": "stopped", "disk": "as it is"},
+        "after": {"power_state": "running", "disk": "installed anew from ubuntu.iso"},
+    }
+
+
+def test_an_unmount_that_fails_is_tried_again(site: Site) -> None:
+    site.fault("problem", "POST", "/unmount$", status=409, code="locked")
+    result = failed(site)
+    assert result["phase"] == "unmount" and "ubuntu.iso was taken out of ide2." in result["msg"]
+    assert held(site.vps) == {}
 
 
 def test_resets_where_it_is_told_to(site: Site) -> None:
@@ -394,7 +412,7 @@ def test_keys_of_the_old_system_outlast_a_run(site: Site) -> None:
     left(site, host_keys=[KEY])
     assert run(site, check_mode=True, host_keys=[])["host_keys"] == [KEY]
     site.switches.installer_seconds = None
-    other = KEY.replace("A=", "B=")
+    other = KEY.replace("QAAA=", "QABA=")
     assert failed(site, host_keys=[other], install_timeout=60)["host_keys"] == sorted([KEY, other])
     note = reinstalls(site).noted(site.vps.id)
     assert note and list(note.host_keys) == sorted([KEY, other])

@@ -131,6 +131,7 @@ def test_an_installer_that_takes_long_is_doubted(elapsed: float, last_took: floa
     [
         (Status("running", 500.0, at=0.0), Status("running", 560.0, at=60.0), False),
         (Status("running", 500.0, at=0.0), Status("running", 12.0, at=60.0), True),
+        (Status("running", 5.0, at=0.0), Status("running", 6.0, at=60.0), False),  # a stale read
         (Status("running", None, at=0.0), Status("running", 12.0, at=60.0), True),
         (Status("running", None, at=0.0), Status("running", 59.0, at=60.0), False),  # it may be rounding
         (Status("running", 500.0, at=0.0), Status("stopping", 560.0, at=60.0), False),
