@@ -40,6 +40,7 @@ options:
       - The names of the VPSs whose data may be lost, exactly as the API tells them. A name that several VPSs have
         confirms none of them; then it is the ID that has to be in the list.
       - A VPS that is not in it is not touched.
+      - An entry may have several lines, with a name in each.
     type: list
     elements: str
     required: true
@@ -116,6 +117,22 @@ options:
       - The port of that server.
     type: int
     default: 22
+  proof:
+    description:
+      - Whether something after this task proves that the new system answers.
+      - V(none) - nothing does, or nobody has to know.
+      - V(follows) - something does. Until then it is noted that the VPS has been installed. For a day, a task with the
+        same ISO finds that, does not wipe the new system for want of its proof, and does no more than to start the VPS
+        if it is off.
+      - V(given) - it has. The note is removed, and nothing else is done.
+    type: str
+    choices: [none, follows, given]
+    default: none
+  again:
+    description:
+      - With O(proof=follows), reinstall a VPS also where it is noted that it lacks nothing but its proof.
+    type: bool
+    default: false
   download_timeout:
     description:
       - Seconds that a download may take.
@@ -189,7 +206,8 @@ vps_name:
   sample: web-01
 outcome:
   description:
-    - V(reinstalled), V(handed_over) with O(until=none), V(foreseen) in check mode, or V(failed).
+    - V(reinstalled), V(handed_over) with O(until=none), V(proven) with O(proof=given), V(foreseen) in check mode, or
+      V(failed).
   returned: for a single VPS
   type: str
   sample: reinstalled

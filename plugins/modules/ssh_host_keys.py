@@ -122,6 +122,11 @@ verdict:
   returned: success
   type: str
   sample: new
+msg:
+  description: Why RV(verdict) is no proof of a new system. Empty if it is V(new).
+  returned: always
+  type: str
+  sample: ""
 """
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.module import run_as_module

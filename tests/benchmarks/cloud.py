@@ -78,6 +78,13 @@ def reinstall_task(**options: Any) -> dict[str, Any]:
     return {"hostup.cloud.hostup_vps_reinstall": {**({} if once else {"vps_id": "{{ vps_id }}"}), **given}, **once}
 
 
+def reinstall_role() -> dict[str, Any]:
+    """The host's VPS, by the role; nobody answers there by SSH."""
+    given = {"vps_id": "{{ vps_id }}", "confirm": EVERY_ID, "iso_name": ISO, "proof": "none", "connection": "none"}
+    values = {f"hostup_reinstall_{name}": value for name, value in given.items()}
+    return {"ansible.builtin.include_role": {"name": "hostup.cloud.hostup_reinstall"}, "vars": values}
+
+
 @contextmanager
 def cloud(
     scratch: Path,

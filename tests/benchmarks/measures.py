@@ -22,6 +22,7 @@ from .cloud import (
     info_task,
     iso_source,
     list_task,
+    reinstall_role,
     reinstall_task,
     stop_task,
     task,
@@ -292,7 +293,7 @@ def reinstalling(stage: Stage) -> Section:
     count, seconds = stage.pick((100, 20.0), (5, 10.0))
     rows = []
     shared = {"XDG_CACHE_HOME": str(stage.scratch / "shared-cache")}
-    ways = {"list form": (reinstall_task(vps_ids=EVERY_ID), 5), "forks 50": (reinstall_task(), 50)}
+    ways = {"list form": (reinstall_task(vps_ids=EVERY_ID), 5), "role, forks 50": (reinstall_role(), 50)}
     for name, (what, forks) in ways.items():
         with cloud(stage.scratch, count, latency=LATENCY, installer_seconds=seconds) as ours:
             turns: tuple[tuple[str, dict[str, str]], ...] = (("first", {}), ("again", shared))
@@ -314,10 +315,14 @@ def reinstalling(stage: Stage) -> Section:
                 rows.append(at_most(label, asked, 12.0, form=".1f") if env else Row(label, asked.text(".1f")))
                 figure = f"{done.cpu:.1f}; {floor:.1f} s"
                 rows.append(Row(f"{count} VPSs, {name}, {when}: seconds of CPU; an empty play's wall", figure))
+                if forks == 50:
+                    results = Figures([len(done.ends) / count])
+                    label = f"{count} VPSs, {name}, {when}: task results a host, without a proof"
+                    rows.append(at_most(label, results, 20.0, form=".1f"))
     how = (
         f"Every answer takes {1000 * LATENCY:.0f} ms, an installer {seconds:g} s until it powers off, a restart a "
-        "moment; the ISO is in the library. `hostup_vps_reinstall`, for all VPSs by one task or for each host by its "
-        "own, confirmed by their IDs. First: nothing is known of the ISO, so that its installers are looked at every "
+        "moment; the ISO is in the library. `hostup_vps_reinstall` for all VPSs by one task, or the role for each, "
+        "confirmed by their IDs. First: nothing is known of the ISO, so that its installers are looked at every "
         "seven seconds. Again: one VPS was reinstalled from it before, and when its installer was done is when the "
         "others' are looked at first."
     )

@@ -67,7 +67,7 @@ class Stage:
         self.tree = scratch / "tree"
         copy = self.tree / "ansible_collections" / "hostup" / "cloud"
         ignored = shutil.ignore_patterns("__pycache__")
-        for name in ("plugins", "meta"):
+        for name in ("plugins", "meta", "roles"):
             shutil.copytree(CLONE / name, copy / name, ignore=ignored)
         shutil.copy2(CLONE / "galaxy.yml", copy)
 
@@ -168,6 +168,7 @@ def _accounts(file: Path, began: float) -> tuple[list[End], float]:
 def _lost(ends: Sequence[End], tasks: Sequence[Task], hosts: int) -> int:
     if not tasks:
         return 0
-    well = Counter(end.host for end in ends if end.well)
+    well, failed = Counter(end.host for end in ends if end.well), {end.host for end in ends if not end.well}
     expected = 1 if any("run_once" in task for task in tasks) else hosts
-    return expected - sum(count == len(tasks) for count in well.values())
+    # a role is one task here, and has more results
+    return expected - sum(count >= len(tasks) for host, count in well.items() if host not in failed)

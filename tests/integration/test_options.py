@@ -118,6 +118,8 @@ EFFECTS = [
     Effect("install_timeout", 1, 2, {"until": "power_off"}, REINSTALL),
     Effect("host_keys", [], None, {}, REINSTALL),
     Effect("ssh_host", "-x", None, {}, REINSTALL),
+    Effect("proof", "given", "none", {}, REINSTALL),
+    Effect("again", True, False, {}, REINSTALL),
     Effect("ssh_port", 0, 22, {"ssh_host": "127.0.0.1"}, REINSTALL),
 ]
 # Gives an option the value that it has anyway: shows that the comparison can tell when nothing changes.

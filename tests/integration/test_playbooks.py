@@ -45,15 +45,20 @@ def messages(done: Run) -> str:
 
 
 def test_reinstall(lab: Lab) -> None:
+    """It insists on a choice; who is not confirmed is left alone, before anybody is asked about it."""
     lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
-    lab.world.switches.installer_reads = 5
-    wish = {"hostup_hosts": "web-01", "hostup_reinstall_iso_url": lab.url, "hostup_serial": 1}
-    quick = {"proof": "none", "connection": "none", "timeout": 40}
-    wish |= {f"hostup_reinstall_{name}": value for name, value in quick.items()}
-    assert "hostup_reinstall_confirm=web-01" in messages(run(lab, "reinstall", **wish))
-    assert steps(lab) == []
-    done = run(lab, "reinstall", **wish, hostup_reinstall_confirm="web-01")
+    lab.world.switches.installer_reads = 2
+    hosts: dict[str, dict[str, Any]] = {"web-01": {}, "db-01": {"hostup_vps_id": "vps_other"}}
+    wish = {"hostup_reinstall_iso_url": lab.url, "hostup_serial": 1, "hostup_reinstall_expect_ip": ""}
+    wish |= {"hostup_reinstall_proof": "none", "hostup_reinstall_connection": "none"}
+    confirmed = {**wish, "hostup_reinstall_confirm": "web-01, another"}
+    for given in (confirmed, {**wish, "hostup_hosts": "fleet"}):
+        refused = begin(lab, "reinstall", hosts=hosts, **given).finish()
+        assert refused.code == 2 and "hostup_reinstall_confirm=web-01" in messages(refused)
+    assert len(lab.calls) == 0
+    done = begin(lab, "reinstall", "--limit=fleet", hosts=hosts, **confirmed).finish()
     assert done.code == 0, done.output
+    assert "db-01 is not in hostup_reinstall_confirm, and is left alone." in done.output
     assert steps(lab) == ["from-url", "mount", "restart", "unmount", "start"]
 
 
@@ -112,12 +117,12 @@ def test_rescue_that_does_not_come_about_leaves_nothing_behind(lab: Lab) -> None
     lab.world.add_iso(lab.owner, "rescue.iso")
     wish = {"hostup_hosts": "web-01", "hostup_reinstall_iso_name": "rescue.iso", "hostup_rescue_wait": 1}
     done = run(lab, "rescue", **wish, hostup_reinstall_boot_order="after_mount")
-    assert done.code == 2 and "scsi0 comes first" in messages(done) and "The ISO was unmounted." in messages(done)
+    assert done.code == 2 and "scsi0 comes first" in messages(done) and "was taken out of ide2" in messages(done)
     assert steps(lab) == ["mount", "unmount"]
     lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
     lab.world.switches.ignores_power_button, lab.world.switches.shutdown_timeout = True, 20
     done = run(lab, "rescue", **wish)
-    assert done.code == 2 and "hostup_reinstall_force=true would reset it" in messages(done)
+    assert done.code == 2 and "force=true would reset it" in messages(done)
     assert steps(lab)[2:] == ["mount", "restart", "unmount"]
     assert lab.vps.mounts() == []
 
@@ -135,7 +140,7 @@ def test_rescue_goes_on_with_an_interrupted_way_back(lab: Lab) -> None:
     [
         ({}, "Say which VPSs are meant"),
         ({"hostup_hosts": "web-01", "hostup_rescue_state": "perhaps"}, "on or off"),
-        ({"hostup_hosts": "web-01"}, "web-01 would not boot from ide2: scsi0 comes first"),
+        ({"hostup_hosts": "web-01"}, "would not boot from ide2: scsi0 comes first"),
     ],
 )
 def test_rescue_complains_before_anything(lab: Lab, wish: dict[str, Any], complaint: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stage for the role `reinstall`: servers that are real machines with an old Linux on their disks, and installers."""
+"""A stage for the role `hostup_reinstall`: servers that are real machines with an old Linux on them, and installers."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Stage:
 
     def _begin(self, port: int) -> tuple[QemuMachines, Emulator]:
         downloads = Downloads(self._folder / "library")
-        machines = QemuMachines(self._folder / "machines", downloads.find, ssh_port=self.ssh_port)
+        machines = QemuMachines(self._folder / "machines", downloads.find, disk_mb=2048, ssh_port=self.ssh_port)
         self._world.machines = machines
         return machines, Emulator(self._world, port=port, control=True, downloads=downloads).start()
 
@@ -109,6 +109,7 @@ class Stage:
 
     def hosts(self, *servers: Vps, **more: Any) -> dict[str, dict[str, Any]]:
         """The servers as an inventory has them, with what the role has to know."""
+        known = self.lab.folder / ".ssh" / "known_hosts"
         return {
             vps.name: {
                 "hostup_vps_id": vps.id,
@@ -116,10 +117,12 @@ class Stage:
                 "ansible_port": self.ssh_port,
                 "ansible_user": "root",
                 "ansible_ssh_private_key_file": str(self._media.private_key),
+                # ssh asks the system where home is, and not the environment
+                "ansible_ssh_common_args": f"-o UserKnownHostsFile={known} -o ControlPath=none",
                 "hostup_reinstall_iso_url": f"{self.lab.source}/installer.iso",
                 "hostup_reinstall_confirm": vps.name,
                 "hostup_reinstall_connection": "raw",
-                "hostup_reinstall_timeout": PATIENCE,
+                "hostup_reinstall_install_timeout": PATIENCE,
                 "hostup_reinstall_ssh_timeout": PATIENCE,
                 **more,
             }

@@ -53,10 +53,7 @@ def test_two_servers(stage: Stage, number: int) -> None:
 
     def names() -> list[str]:
         tasks = [{"name": "ask", "ansible.builtin.raw": "hostname"}]
-        env = {"ANSIBLE_HOST_KEY_CHECKING": "False"}
-        run = show(
-            "ansible.builtin.raw: what are they called?", stage.lab.play(tasks, hosts=stage.hosts(*servers), env=env)
-        )
+        run = show("ansible.builtin.raw: what are they called?", stage.lab.play(tasks, hosts=stage.hosts(*servers)))
         assert run.code == 0
         return [run.of("ask", vps.name)["stdout"].strip() for vps in servers]
 

@@ -51,6 +51,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._power.read import re
 from ansible_collections.hostup.cloud.plugins.module_utils._power.state import RUNNING, STOPPED, STOPPING, Status
 from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan import (
     DELAY,
+    FOLLOWS,
     LINE_SECONDS,
     NONE,
     POWER_OFF,
@@ -75,8 +76,10 @@ START_SECONDS = 120.0
 SCAN_SECONDS = 3
 CLEAN_UP_SECONDS = 120.0
 FOR_GOOD = (401, 403, 404)  # statuses that no later look will change
+PROOF_SECONDS = 86400.0  # for which what lacks nothing but its proof is not installed again
 
 FAILED, FORESEEN, HANDED_OVER, REINSTALLED = "failed", "foreseen", "handed_over", "reinstalled"
+PROVEN = "proven"
 
 
 def read_target(client: Client, vps_id: str) -> Target:
@@ -132,10 +135,16 @@ class Reinstaller:
 
     def foresee(self) -> None:
         """Look, and say what would be done. Raises HostUpError."""
+        progress = self.progress
         with self._phase("preflight"):
-            self._left = self.reinstalls.left_behind(self.vps_id)
-            plan, action = self._preflight()
-        progress, target = self.progress, t.cast("Target", self.progress.target)
+            target = self._find()
+            progress.outcome = FORESEEN
+            if self._lacks_only_a_proof():
+                self._tell_that_it_is_installed()
+                progress.account = [f"find {target.label} reinstalled, and go on to the proof"]
+                return
+            progress.outcome = FAILED
+            plan, action = self._preflight(target)
         actions = [step.action for step in plan]
         iso = progress.iso.label if progress.iso else str(self.wish.iso.name)
         progress.account = foretell(
@@ -159,24 +168,65 @@ class Reinstaller:
             )
         try:
             with self._phase("preflight"):
-                self._left = self.reinstalls.noted(self.vps_id)
-                plan, action = self._preflight()
-            is_fresh = not self._download(plan)
-            try:
-                self._mount(plan if is_fresh else None)
-                self._boot(action if is_fresh else None)
-                self._install()
-                if self.wish.until != NONE:
-                    self._unmount()
-            except BaseException:
-                self._clean_up()
-                raise
-            self._finish()
+                target = self._find()
+                is_installed = self._lacks_only_a_proof()
+                todo = None if is_installed else self._preflight(target)
+            if todo:
+                self._install_anew(*todo)
+            else:
+                self._take_up()
         finally:
             end()
 
+    def settle(self, *, only_look: bool) -> None:
+        """The new system has been proven: nothing has to be known any more for a later run."""
+        note = self.reinstalls.noted(self.vps_id)
+        self.progress.host_keys = sorted(note.host_keys) if note else []
+        if note and note.installed_at is not None and not only_look:
+            self.reinstalls.keep(self.vps_id, None)
+        self.progress.outcome = PROVEN
+
+    def _install_anew(self, plan: Plan, action: str) -> None:
+        is_fresh = not self._download(plan)
+        try:
+            self._mount(plan if is_fresh else None)
+            self._boot(action if is_fresh else None)
+            self._install()
+            if self.wish.until != NONE:
+                self._unmount()
+        except BaseException:
+            self._clean_up()
+            raise
+        self._finish()
+
+    def _lacks_only_a_proof(self) -> bool:
+        """Whether an earlier run has installed it: it must not be wiped again for want of a proof."""
+        left, iso, wish = self._left, self.wish.iso, self.wish
+        if left is None or left.installed_at is None or wish.proof != FOLLOWS or wish.again:
+            return False
+        is_same = iso.iso_id in (None, left.iso_id) and iso.name in (None, left.iso)
+        return is_same and 0.0 <= _clock.now() - left.installed_at < PROOF_SECONDS
+
+    def _take_up(self) -> None:
+        """Go on where an earlier run has left it, with the new system on the disk."""
+        self._tell_that_it_is_installed()
+        if self.progress.status.state == STOPPED and self.wish.start:
+            with self._phase("start"):
+                self._start()
+        self.progress.outcome = REINSTALLED
+
+    def _tell_that_it_is_installed(self) -> None:
+        left = t.cast("ReinstallNote", self._left)
+        minutes = (_clock.now() - t.cast(float, left.installed_at)) / 60
+        self.progress.warnings.append(
+            f"An earlier run has installed {self._name} from {left.iso}, {minutes:.0f} minutes ago, and lacks nothing "
+            "but the proof: it is not installed again. Should it be, use again=true, which in the role is "
+            "hostup_reinstall_from=start."
+        )
+
     def _finish(self) -> None:
         if self.wish.until == NONE:
+            self.reinstalls.keep(self.vps_id, None)  # to take it out is the user's now
             self.progress.outcome = HANDED_OVER
             return
         is_strange = self.progress.status.state == STOPPED and self._somebody_answers()
@@ -184,6 +234,7 @@ class Reinstaller:
             with self._phase("start"):
                 self._start()
         if is_strange:
+            self.reinstalls.keep(self.vps_id, None)  # or a later run would take a proof from there
             raise HostUpError(f"{self._stranger} The installer has run; nobody can tell from there what it has done.")
         self.progress.outcome = REINSTALLED
 
@@ -208,12 +259,21 @@ class Reinstaller:
 
     # --- before anything is changed ----------------------------------------------------------------------------------
 
-    def _preflight(self) -> tuple[Plan, str]:
-        """See whether all of it could be done. Returns what the ISO takes, and the action that boots from it."""
+    def _find(self) -> Target:
+        """The VPS, if it is the one that was meant, with what is known of it."""
+        self._left = self.reinstalls.noted(self.vps_id)
         target = self.progress.target = self.find_target(self.vps_id)
         check_target(target, self.wish)
-        self.progress.host_keys = sorted({*(self.wish.host_keys or ()), *(self._left.host_keys if self._left else ())})
+        self.progress.before = self.progress.status = target.status
+        noted = self._left.host_keys if self._left else ()
+        # what answers may be the new system already, where nothing is missing but its proof
+        given = () if self._lacks_only_a_proof() else self.wish.host_keys or ()
+        self.progress.host_keys = sorted({*given, *noted})
         check_host_keys(target, self.progress.host_keys, self.wish)
+        return target
+
+    def _preflight(self, target: Target) -> tuple[Plan, str]:
+        """See whether all of it could be done. Returns what the ISO takes, and the action that boots from it."""
         applier = self._applier(self.client, self.wish.iso)
         plan = applier.foresee()
         self._media = with_boot_order(self.client, self.vps_id, applier.progress.media)
@@ -228,7 +288,6 @@ class Reinstaller:
         return plan, action
 
     def _foresee_boot(self, target: Target) -> str:
-        self.progress.before = self.progress.status = target.status
         action = str(make_plan(target.status.state, self._restarted))
         if not gate_of(target.gates, action).allowed:  # which may be that of a state that it has left
             PowerApplier(self.client, self.vps_id, self._restarted, PowerProgress()).foresee()
@@ -248,7 +307,7 @@ class Reinstaller:
 
     def _tell_what_was_left(self, target: Target) -> None:
         """An ISO that is in the drive already may be that of a run of which nothing is known here."""
-        if self._left:  # which has been told
+        if self._left and self._left.installed_at is None:  # which has been told
             return
         drives = [mount.device for mount in self._media.users_mounts if mount.device]
         first = next((device for device in drives if judge_boot(self._media, [device]).boots_from_iso), None)
@@ -327,8 +386,9 @@ class Reinstaller:
     def _unmount(self) -> None:
         with self._phase("unmount"), shielded():
             self._take_out()
-            self.reinstalls.keep(self.vps_id, None)
-            self._note = None  # nothing is left to clean up
+            note, self._note = t.cast("ReinstallNote", self._note), None  # nothing is left to clean up
+            installed = note._replace(is_mounted=False, has_booted=False, installed_at=_clock.now())
+            self.reinstalls.keep(self.vps_id, installed if self.wish.proof == FOLLOWS else None)
 
     def _clean_up(self) -> None:
         """After a failure: have the ISO out, and say what is left. Raises nothing that would hide the failure."""

@@ -17,6 +17,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._power.state import R
 
 POWER_OFF, DELAY, NONE = "power_off", "delay", "none"  # until
 CHECK, AFTER_MOUNT, IGNORE = "check", "after_mount", "ignore"  # boot_order
+FOLLOWS, GIVEN = "follows", "given"  # proof, which may also be NONE
 
 SOONEST = 2.0  # seconds, where it should be done at any moment
 SHORTEST_LOOK = 7.0  # seconds between looks at an installer, none of which takes less
@@ -45,6 +46,8 @@ class ReinstallWish(t.NamedTuple):
     host_keys: tuple[str, ...] | None = None  # of the old system; not None where they are needed
     ssh_host: str | None = None
     ssh_port: int = 22
+    proof: str = NONE
+    again: bool = False
 
 
 class Target(t.NamedTuple):
@@ -101,7 +104,8 @@ def check_host_keys(target: Target, keys: t.Collection[str], wish: ReinstallWish
         raise HostUpError(
             f"No SSH host key of the system that {target.label} has now is known, so nothing could prove later that "
             "another one answers. Have it run and answer. If it has none, because nothing was ever installed or what "
-            "there is does not start any more, do without host_keys. Nothing was done."
+            "there is does not start any more, do without host_keys, which in the role is "
+            "hostup_reinstall_proof=any_host_key. Nothing was done."
         )
 
 

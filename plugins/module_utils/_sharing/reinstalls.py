@@ -16,7 +16,8 @@ class ReinstallNote(t.NamedTuple):
     """What a reinstallation that did not come to its end may have left. ``began_at`` is in seconds since the epoch.
 
     The ISO ``iso`` may be in ``device``; with ``has_booted``, its installer was booted, and may be what runs.
-    ``host_keys`` are those of the system that it wipes.
+    ``host_keys`` are those of the system that it wipes. ``installed_at`` is when its installer was done, the ISO is
+    out, and what is missing is a proof.
     """
 
     began_at: float
@@ -26,6 +27,7 @@ class ReinstallNote(t.NamedTuple):
     has_booted: bool = False
     is_mounted: bool = True
     host_keys: t.Sequence[str] = ()
+    installed_at: float | None = None
 
     def without_iso(self) -> ReinstallNote | None:
         """What is left when the ISO is out."""
@@ -47,10 +49,11 @@ def parse_reinstall_note(note: object) -> ReinstallNote | None:
     """Read what was noted; ``None`` for nothing, and for what cannot have been noted."""
     if not isinstance(note, list) or len(note) != len(ReinstallNote._fields):
         return None
-    kinds = ((float, int), (str, type(None)), (str,), (str,), (bool,), (bool,), (list,))
+    kinds = ((float, int), (str, type(None)), (str,), (str,), (bool,), (bool,), (list,), (float, type(None)))
     if not all(type(value) in kind for value, kind in zip(note, kinds)):
         return None
-    return ReinstallNote(*note) if all(isinstance(key, str) for key in note[-1]) else None
+    found = ReinstallNote(*note)
+    return found if all(isinstance(key, str) for key in found.host_keys) else None
 
 
 class Reinstalls:
@@ -65,9 +68,9 @@ class Reinstalls:
         return self._notes.try_to_hold(self._name(vps_id))
 
     def left_behind(self, vps_id: str) -> ReinstallNote | None:
-        """What a run that is no more has left behind, if any."""
+        """What a run that is no more has left behind, if any; what lacks nothing but a proof does not count."""
         note = self.noted(vps_id)
-        end = self.try_to_begin(vps_id) if note else None
+        end = self.try_to_begin(vps_id) if note and note.installed_at is None else None
         if end is None:
             return None
         end()

@@ -72,6 +72,22 @@ def judge_keys(keys: t.Collection[str], unlike: t.Collection[str]) -> str:
     return OTHER_TYPES if unlike and not types & {key.split()[0] for key in unlike} else NEW
 
 
+def explain(verdict: str, name: str, waited: int) -> str:
+    """Why a verdict is no proof of a new system; empty where it is one. ``waited`` is in seconds."""
+    after = f" after {waited} s" if waited else ""
+    return {
+        NONE: f"No SSH server answers at {name}{after}. The console of the VPS shows what it does instead.",
+        SAME: (
+            f"The old system answers: {name} has an SSH host key that it had before{after}. Either nothing was "
+            "installed, or the VPS was started from something else, or the installer keeps host keys."
+        ),
+        OTHER_TYPES: (
+            f"{name} answers with SSH host keys of other types than those that were known of the old system, and has "
+            f"none to compare{after}. Look yourself which system it is."
+        ),
+    }.get(verdict, "")
+
+
 def choose_keys(answered: list[str], remembered: list[str], known: list[str]) -> tuple[list[str], list[str]]:
     """The keys by which a system is to be known again, and where they are from.
 

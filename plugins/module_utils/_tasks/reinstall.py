@@ -22,6 +22,8 @@ from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan impor
     AFTER_MOUNT,
     CHECK,
     DELAY,
+    FOLLOWS,
+    GIVEN,
     IGNORE,
     NONE,
     POWER_OFF,
@@ -56,14 +58,21 @@ def _wish(params: Params) -> ReinstallWish:
     """Check what can be checked without the API. Raises HostUpError."""
     until, delay = params["until"], params["delay"]
     is_one = params["vps_ids"] is None
-    is_nobody = not any(name.strip() for name in params["confirm"])
+    # lines, too: that is what a text area of AWX has
+    confirm = tuple(name.strip() for text in params["confirm"] for name in text.splitlines() if name.strip())
     lacks_delay = until == DELAY and (delay or 0) < 1
+    is_unended = until == NONE and params["proof"] == FOLLOWS
     is_idle = until == NONE and not params["start"]
+    is_blank = params["proof"] != GIVEN and not any(params[option] for option in ("name", "iso_id", "url"))
+    is_pointless = params["again"] and params["proof"] != FOLLOWS
     complaints = {
         "until=delay needs delay, the seconds that the installer surely does not exceed.": lacks_delay,
         f"delay is for until=delay; with until={until} it would change nothing.": until != DELAY and delay is not None,
         "start=false is for what is done after the installer; with until=none it changes nothing.": is_idle,
-        "confirm is empty: expected the name of the VPS whose data may be lost. Nothing was done.": is_nobody,
+        "again=true is for proof=follows; otherwise an installation is always done again.": is_pointless,
+        "proof=follows is for what ends here; with until=none the installer still runs.": is_unended,
+        "one of name, iso_id and url is needed: which ISO is it?": is_blank,
+        "confirm is empty: expected the name of the VPS whose data may be lost. Nothing was done.": not confirm,
         "expect_ip is one address: use it with a single VPS.": params["expect_ip"] is not None and not is_one,
         "ssh_host is that of one VPS: use it with a single one.": params["ssh_host"] is not None and not is_one,
         **{f"{name} must be at least 1 second, not {params[name]}.": params[name] < 1 for name in TIMEOUTS},
@@ -75,7 +84,7 @@ def _wish(params: Params) -> ReinstallWish:
         check_address(params["ssh_host"], params["ssh_port"])
     return ReinstallWish(
         iso=check_iso({**params, "keep_drive": False}),
-        confirm=tuple(name.strip() for name in params["confirm"]),
+        confirm=confirm,
         expect_ip=None if params["expect_ip"] is None else _address(params["expect_ip"]),
         boot_order=params["boot_order"],
         force=params["force"],
@@ -86,6 +95,8 @@ def _wish(params: Params) -> ReinstallWish:
         host_keys=None if params["host_keys"] is None else check_keys("host_keys", params["host_keys"]),
         ssh_host=params["ssh_host"],
         ssh_port=params["ssh_port"],
+        proof=params["proof"],
+        again=params["again"],
         **{name: params[name] for name in TIMEOUTS},
     )
 
@@ -111,7 +122,9 @@ def _work(client: Client, params: Params, wish: ReinstallWish, context: Context)
         )
         with telling(lambda: _result(progress)):
             try:
-                if context.check_mode:
+                if wish.proof == GIVEN:
+                    reinstaller.settle(only_look=context.check_mode)
+                elif context.check_mode:
                     reinstaller.foresee()
                 else:
                     reinstaller.reinstall()
@@ -200,10 +213,12 @@ VPS_REINSTALL: Task[ReinstallWish] = Task(
             "host_keys": {"type": "list", "elements": "str", "no_log": False},
             "ssh_host": {"type": "str"},
             "ssh_port": {"type": "int", "default": 22},
+            "proof": {"type": "str", "default": NONE, "choices": [NONE, FOLLOWS, GIVEN]},
+            "again": {"type": "bool", "default": False},
             **{name: {"type": "int", "default": seconds} for name, seconds in TIMEOUTS.items()},
         },
         "mutually_exclusive": [options.ANY_VPS, *ONE_ISO],
-        "required_one_of": [options.ANY_VPS, ("name", "iso_id", "url")],
+        "required_one_of": [options.ANY_VPS],
     },
     check=_wish,
     unknown=_result(ReinstallProgress()),

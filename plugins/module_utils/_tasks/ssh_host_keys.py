@@ -17,6 +17,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._ssh.keys import (
     check_address,
     check_keys,
     choose_keys,
+    explain,
     fingerprint,
     judge_keys,
     known_name,
@@ -63,18 +64,20 @@ def _result(params: Params, say: Lines) -> Result:
     known = known_keys(params["host"], params["port"], params["known_hosts"]) if params["known_hosts"] else []
     answered = _wait_for_keys(params, unlike, say)
     keys, sources = choose_keys(answered, remembered, known)
+    name, verdict = known_name(params["host"], params["port"]), judge_keys(answered, unlike)
     result: Result = {
         "changed": False,
-        "name": known_name(params["host"], params["port"]),
+        "name": name,
         "answered": answered,
         "host_keys": keys,
         "fingerprints": sorted(map(fingerprint, keys)),
         "sources": sources,
-        "verdict": judge_keys(answered, unlike),
+        "verdict": verdict,
+        "msg": explain(verdict, name, params["wait_timeout"]),
     }
     if sources == [KNOWN_HOSTS]:
         warning = (
-            f"Nothing answers at {result['name']}, and the keys in {params['known_hosts']} may be those of a system "
+            f"Nothing answers at {name}, and the keys in {params['known_hosts']} may be those of a system "
             "that is long gone: that another one answers later proves little."
         )
         result["warnings"] = [warning]

@@ -13,6 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _interruption
 from ansible_collections.hostup.cloud.plugins.module_utils._reinstall import apply
+from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.apply import PROOF_SECONDS
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import Notes
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import ReinstallNote, Reinstalls
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import VPS_ISO
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 INSTALLER_SECONDS = 60.0
 CD_FIRST = ["ide2", "scsi0"]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHfQAAA="
+OTHER_KEY = KEY.replace("QAAA=", "QABA=")
 
 
 @pytest.fixture(autouse=True)
@@ -176,10 +178,7 @@ def test_until_none_hands_over_with_the_iso_in_the_drive(site: Site) -> None:
     result = run(site, until="none")
     assert (result["outcome"], result["actions"]) == ("handed_over", ["mount", "restart"])
     assert held(site.vps) == {"ide2": site.iso.id}
-    out = run(site, task=VPS_ISO, name="ubuntu.iso", state="unmounted")
-    assert "did not come to its end" in out["warnings"][0]
-    note = reinstalls(site).noted(site.vps.id)
-    assert note and not note.is_mounted
+    assert reinstalls(site).noted(site.vps.id) is None  # it is over, and nothing is to be warned of
 
 
 def test_stays_off_where_it_is_told_to(site: Site) -> None:
@@ -197,7 +196,7 @@ def test_list_form(site: Site) -> None:
     other = site.world.add_vps(site.owner, "web-02", "192.0.2.2", boot_order=CD_FIRST)
     third = site.world.add_vps(site.owner, "web-03", "192.0.2.3", boot_order=CD_FIRST)
     ids = [site.vps.id, other.id, third.id]
-    result = run(site, vps_id=None, vps_ids=ids, confirm=["web-01", "web-03"])
+    result = run(site, vps_id=None, vps_ids=ids, confirm=["web-01\r\nweb-03\r\n"])
     assert [entry["outcome"] for entry in result["results"]] == ["reinstalled", "failed", "reinstalled"]
     assert "nobody has confirmed" in result["results"][1]["msg"]
     assert not any(call.vps_id == other.id for call in site.calls.writes())
@@ -220,6 +219,8 @@ def test_list_form(site: Site) -> None:
         ({"until": "delay"}, "until=delay needs delay"),
         ({"delay": 9}, "delay is for until=delay"),
         ({"until": "none", "start": False}, "start=false"),
+        ({"until": "none", "proof": "follows"}, "with until=none the installer still runs"),
+        ({"again": True}, "again=true is for proof=follows"),
         ({"shutdown_timeout": 0}, "shutdown_timeout must be at least 1 second"),
         ({"name": "none.iso"}, "There is no ISO named 'none.iso'"),
         ({"device": "ide3"}, "would not boot from ide3: ide3 is not in the boot order"),
@@ -412,10 +413,56 @@ def test_keys_of_the_old_system_outlast_a_run(site: Site) -> None:
     left(site, host_keys=[KEY])
     assert run(site, check_mode=True, host_keys=[])["host_keys"] == [KEY]
     site.switches.installer_seconds = None
-    other = KEY.replace("QAAA=", "QABA=")
-    assert failed(site, host_keys=[other], install_timeout=60)["host_keys"] == sorted([KEY, other])
+    assert failed(site, host_keys=[OTHER_KEY], install_timeout=60)["host_keys"] == sorted([KEY, OTHER_KEY])
     note = reinstalls(site).noted(site.vps.id)
-    assert note and list(note.host_keys) == sorted([KEY, other])
+    assert note and list(note.host_keys) == sorted([KEY, OTHER_KEY])
+
+
+def test_what_lacks_only_its_proof_is_not_wiped_again(site: Site) -> None:
+    given: dict[str, Any] = {"proof": "follows", "host_keys": [KEY]}
+    run(site, **given)
+    done = writes(site)
+    foreseen = run(site, check_mode=True, **given)
+    assert foreseen["account"] == [f"find web-01 ({site.vps.id}) reinstalled, and go on to the proof"]
+    assert "warnings" not in run(site, task=VPS_ISO, name="ubuntu.iso", state="present")
+    before = len(site.calls)
+    result = run(site, proof="follows", host_keys=[OTHER_KEY])  # that of the new system
+    assert (result["outcome"], result["changed"], result["host_keys"]) == ("reinstalled", False, [KEY])
+    assert "lacks nothing but the proof" in result["warnings"][0] and "again=true" in result["warnings"][0]
+    assert writes(site) == done and len(site.calls) - before == 2
+    site.vps.power_state = "stopped"
+    assert run(site, **given)["actions"] == ["start"]
+    assert run(site, check_mode=True, proof="given")["outcome"] == "proven"
+    assert reinstalls(site).noted(site.vps.id) is not None
+    before = len(site.calls)
+    assert run(site, proof="given")["outcome"] == "proven" and len(site.calls) == before
+    assert reinstalls(site).noted(site.vps.id) is None
+
+
+@pytest.mark.parametrize("why", ["again", "another ISO", "a day later", "nobody asks for a proof"])
+def test_what_lacks_its_proof_is_wiped_again_where_that_is_meant(site: Site, why: str) -> None:
+    run(site, proof="follows")
+    site.world.add_iso(site.owner, "debian.iso")
+    if why == "a day later":
+        site.clock.sleep(PROOF_SECONDS)
+    given: dict[str, dict[str, Any]] = {"again": {"again": True}, "another ISO": {"name": "debian.iso"}}
+    result = run(site, proof="none" if why.startswith("nobody") else "follows", **given.get(why, {}))
+    assert result["actions"] == ["mount", "restart", "unmount", "start"]
+
+
+def test_a_start_that_fails_is_not_taken_for_an_installer_that_failed(site: Site) -> None:
+    site.fault("problem", "POST", "/start$", status=500, times=None)
+    result = failed(site, proof="follows")
+    assert (result["phase"], result["power_state"]) == ("start", "stopped")
+    site.emulator.faults.clear()
+    assert run(site, proof="follows")["actions"] == ["start"]
+
+
+def test_a_proof_that_is_given_leaves_what_was_killed(site: Site) -> None:
+    left(site)
+    run(site, proof="given")
+    note = reinstalls(site).noted(site.vps.id)
+    assert note and note.is_mounted
 
 
 def test_another_machine_that_answers_while_the_vps_is_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

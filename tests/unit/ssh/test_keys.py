@@ -7,6 +7,7 @@ import pytest
 
 from ansible_collections.hostup.cloud.plugins.module_utils._ssh.keys import (
     choose_keys,
+    explain,
     fingerprint,
     judge_keys,
     known_name,
@@ -49,6 +50,14 @@ def test_fingerprints_as_openssh_does() -> None:
 )
 def test_judges(keys: list[str], unlike: list[str], verdict: str) -> None:
     assert judge_keys(keys, unlike) == verdict
+
+
+def test_explains_what_is_no_proof() -> None:
+    assert explain("new", "host", 60) == ""
+    assert explain("none", "host", 60).startswith("No SSH server answers at host after 60 s.")
+    assert explain("none", "host", 0).startswith("No SSH server answers at host. ")
+    assert "The old system answers: host has an SSH host key" in explain("same", "host", 60)
+    assert "other types" in explain("other_types", "host", 60)
 
 
 def test_what_answers_outranks_known_hosts() -> None:
