@@ -51,7 +51,7 @@ def test_reinstall(lab: Lab) -> None:
     hosts: dict[str, dict[str, Any]] = {"web-01": {}, "db-01": {"hostup_vps_id": "vps_other"}}
     wish = {"hostup_reinstall_iso_url": lab.url, "hostup_serial": 1, "hostup_reinstall_expect_ip": ""}
     wish |= {"hostup_reinstall_proof": "none", "hostup_reinstall_connection": "none"}
-    confirmed = {**wish, "hostup_reinstall_confirm": "web-01, another"}
+    confirmed = {**wish, "hostup_reinstall_confirm": " web-01\r\nanother, "}
     for given in (confirmed, {**wish, "hostup_hosts": "fleet"}):
         refused = begin(lab, "reinstall", hosts=hosts, **given).finish()
         assert refused.code == 2 and "hostup_reinstall_confirm=web-01" in messages(refused)

@@ -175,6 +175,7 @@ def test_installs_and_proves(site: Lab, sshds: Sshds, names: list[str]) -> None:
     assert [facts["old_fingerprints"], facts["new_fingerprints"]] == [[prints[0]], [prints[1]]]
     assert re.fullmatch(r"python: reinstalled from ubuntu.iso in \d+ s", facts["line"])
     assert run.of("After", "python")["rc"] == 0
+    assert "reset_connection" not in run.output  # no warning of it
     lines = known.read_text()
     assert (
         other in lines
@@ -465,6 +466,14 @@ def test_seed_is_there_while_it_installs_and_gone_afterwards(site: Lab) -> None:
     assert run.code == 0, run.output
     assert vpses["works"].mounts() == []
     assert [iso.name for iso in site.owner.library.values()] == ["ubuntu.iso"]
+
+
+def test_seed_is_not_brought_where_nobody_has_confirmed(site: Lab) -> None:
+    site.world.add_iso(site.owner, "seed.iso")
+    hosts, vpses = cases(site, one=variables(seed_url=site.url, seed_name="seed.iso", confirm=["another"]))
+    run = reinstall(site, hosts, **NO_SSH)
+    assert "nobody has confirmed that" in failure(run, "one")
+    assert writes(site, vpses["one"]) == []
 
 
 def test_seed_that_cannot_be_deleted_is_told(site: Lab) -> None:
