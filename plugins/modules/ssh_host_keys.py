@@ -54,7 +54,7 @@ options:
     default: 0
   scan_timeout:
     description:
-      - How many seconds to wait for one answer.
+      - How many seconds to wait for one answer. While nothing answers, this grows to 20.
     type: int
     default: 5
 seealso:

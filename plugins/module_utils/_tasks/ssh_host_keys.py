@@ -27,6 +27,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import R
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Lines, Params
 
 BETWEEN_SCANS = 3.0  # seconds
+LONGEST_SCAN = 20  # seconds; a busy system that boots for the first time needs more than one that has long run
 LINE_SECONDS = 30.0
 
 
@@ -95,14 +96,17 @@ def _wait_for_keys(params: Params, unlike: list[str], say: Lines) -> list[str]:
     """The keys that answer last, which are those of a new system unless the time was up."""
     deadline = Deadline(params["wait_timeout"])
     started = told_at = _clock.monotonic()
+    timeout = params["scan_timeout"]
     while True:
-        answered = answering_keys(params["host"], params["port"], params["scan_timeout"])
+        answered = answering_keys(params["host"], params["port"], timeout)
         if judge_keys(answered, unlike) == NEW or deadline.is_over:
             return answered
         if _clock.monotonic() - told_at >= LINE_SECONDS:
             told_at = _clock.monotonic()
             what = "the old host key still answers" if answered else "no SSH server answers"
             say(f"{what} at {known_name(params['host'], params['port'])}, {told_at - started:.0f} s")
+        if not answered:
+            timeout = max(timeout, min(LONGEST_SCAN, timeout * 2))
         _clock.sleep(min(BETWEEN_SCANS, max(0.0, deadline.left())))
 
 
