@@ -1,14 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packages of Debian and Ubuntu, fetched and unpacked: nothing is installed, and nothing needs root."""
+"""Packages of Debian and Ubuntu, fetched and unpacked, and a whole Debian: nothing is installed on this machine."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 KERNELS = ("linux-image-cloud-amd64", "linux-image-virtual")  # Debian's and Ubuntu's for virtual machines
+RELEASE = "bookworm"
+DEBIAN = ("linux-image-cloud-amd64", "systemd-sysv", "udev", "dbus", "openssh-server", "python3", "iproute2")
+# What the file system is given; the keys are made at the first boot, and so is the machine's ID.
+HOST_KEYS = """\
+[Unit]
+Description=SSH host keys of its own for this machine
+Before=ssh.service
+ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/ssh-keygen -A
+
+[Install]
+RequiredBy=ssh.service
+"""
+NETWORK = "[Match]\nType=ether\n\n[Network]\nDHCP=ipv4\n"
+CUSTOMIZE = """\
+set -e
+cd "$1"
+printf '%s' "$HOST_KEYS" >etc/systemd/system/host-keys.service
+printf '%s' "$NETWORK" >etc/systemd/network/dhcp.network
+chroot . systemctl enable host-keys.service systemd-networkd.service ssh.service
+rm -f etc/ssh/ssh_host_*
+: >etc/machine-id
+"""
+
 PROGRAMS = ("busybox-static", "dropbear-bin", "extlinux", "isolinux", "syslinux-common")
 
 
@@ -16,10 +45,18 @@ class MediaError(Exception):
     """A medium cannot be built; the text says why."""
 
 
-def run(*command: str, cwd: Path | None = None) -> str:
-    """Return what a command says."""
+def run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    """Return what a command says, which gets these environment variables, too."""
     try:
-        done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
     except FileNotFoundError:
         raise MediaError(
             f"There is no {command[0]}: this medium can be built on Debian and Ubuntu only, for it is made of packages."
@@ -66,3 +103,21 @@ def unpacked(folder: Path) -> Path:
                 if not target.exists():
                     raise
     return target
+
+
+def build_root(file: Path) -> Path:
+    """Return a root file system of a whole Debian as a tarball, which is built unless it is there. Needs mmdebstrap."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+            customize, made = Path(scratch, "customize"), Path(scratch, "root.tar")
+            customize.write_text(f"#!/bin/sh\n{CUSTOMIZE}")
+            customize.chmod(0o755)
+            run(
+                *("mmdebstrap", "--variant=minbase", f"--include={','.join(DEBIAN)}"),
+                *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")),
+                *(f'--customize-hook={customize} "$1"', RELEASE, str(made)),
+                env={"HOST_KEYS": HOST_KEYS, "NETWORK": NETWORK},
+            )
+            made.rename(file)
+    return file

@@ -18,7 +18,7 @@ def write_iso(
     boot: bytes,
     *,
     volume: str,
-    files: Mapping[str, bytes] | None = None,
+    files: Mapping[str, bytes | Path] | None = None,
     boot_info_table: bool = False,
     load_sectors: int | None = None,
 ) -> None:
@@ -27,11 +27,15 @@ def write_iso(
     The BIOS loads so many 512-byte sectors of the code to 0000:7C00, by default all of it. A boot info table, which
     some boot loaders look for in themselves, overwrites the bytes from 8 to 63.
     """
+    every: dict[str, bytes | Path] = {"boot.bin": boot, **(files or {})}
     image = pycdlib.PyCdlib()
     image.new(interchange_level=3, vol_ident=volume, rock_ridge="1.09", joliet=3)
-    for name, content in {"boot.bin": boot, **(files or {})}.items():
+    for name, content in every.items():
         plain = f"/{name.upper().replace('-', '_')};1"
-        image.add_fp(io.BytesIO(content), len(content), plain, rr_name=name, joliet_path=f"/{name}")
+        if isinstance(content, bytes):
+            image.add_fp(io.BytesIO(content), len(content), plain, rr_name=name, joliet_path=f"/{name}")
+        else:
+            image.add_file(str(content), plain, rr_name=name, joliet_path=f"/{name}")
     image.add_eltorito("/BOOT.BIN;1", boot_info_table=boot_info_table, boot_load_size=load_sectors)
     image.write(str(path))
     image.close()

@@ -54,7 +54,16 @@ label linux
   kernel vmlinuz
   append initrd=initrd.gz ROLE={role} console=tty0 console=ttyS0,115200 no_timer_check quiet
 """
-PARTITION = (2048, 96 * 2048)  # its first sector, and how many there are
+DEBIAN_BOOT = """\
+serial 0 115200
+default debian
+label debian
+  kernel vmlinuz
+  append initrd=initrd.img root=/dev/sda1 rw console=tty0 console=ttyS0,115200 no_timer_check quiet
+"""
+FIRST_SECTOR = 2048
+SECTORS = 96 * 2048
+DEBIAN_SECTORS = 1900 * 2048
 
 
 def find(root: Path, pattern: str) -> Path:
@@ -140,10 +149,10 @@ def initrd(root: Path) -> bytes:
     return gzip.compress(cpio(files), mtime=0)
 
 
-def boot_record(code: bytes) -> bytes:
+def boot_record(code: bytes, sectors: int) -> bytes:
     """Return the first sector of a disk: this code, and one partition, whatever the size of the disk."""
     beyond = b"\xfe\xff\xff"  # no cylinder, head and sector say where it is
-    partition = struct.pack("<B3sB3sII", 0x80, beyond, 0x83, beyond, *PARTITION)
+    partition = struct.pack("<B3sB3sII", 0x80, beyond, 0x83, beyond, FIRST_SECTOR, sectors)
     return struct.pack("<446s64sH", code, partition, 0xAA55)
 
 
@@ -155,11 +164,16 @@ def build_linux(
     after: After = "poweroff",
     leave_disk: bool = False,
     packages: Path = PACKAGES,
+    debian: Path | None = None,
+    host_key: Path | None = None,
 ) -> None:
     """Write an ISO whose installer lets the first disk boot a system that root can log in to with this public key.
 
     Without a host name, the system takes the serial number of the machine. With `leave_disk`, the installer changes
     nothing, and yet looks as if it had done its work. The packages are fetched unless they are in their folder.
+
+    With `debian`, a root file system as `debian.build_root` makes it, that is installed; and with `host_key`, it has
+    this SSH host key, as an image has that was made of a system that ran.
     """
     root = unpacked(packages)
     answers = {
@@ -167,15 +181,18 @@ def build_linux(
         "HOST_NAME": hostname,
         "AFTER": after,
         "DISK": "leave" if leave_disk else "write",
+        "SYSTEM": "debian" if debian else "small",
     }
-    files = {
+    files: dict[str, bytes | Path] = {
         "answers": "".join(f"{name}={shlex.quote(value)}\n" for name, value in answers.items()).encode(),
         "isolinux.cfg": BOOT.format(role="installer").encode(),
-        "extlinux.conf": BOOT.format(role="system").encode(),
+        "extlinux.conf": (DEBIAN_BOOT if debian else BOOT.format(role="system")).encode(),
         "ldlinux.c32": find(root, "lib/syslinux/modules/bios/ldlinux.c32").read_bytes(),
-        "mbr.bin": boot_record(find(root, "lib/EXTLINUX/mbr.bin").read_bytes()),
+        "mbr.bin": boot_record(find(root, "lib/EXTLINUX/mbr.bin").read_bytes(), DEBIAN_SECTORS if debian else SECTORS),
         "vmlinuz": find(root, "boot/vmlinuz-*").read_bytes(),
         "initrd.gz": initrd(root),
+        **({"root.tar": debian} if debian else {}),
+        **({"host_key": host_key} if host_key else {}),
     }
     boot = find(root, "lib/ISOLINUX/isolinux.bin").read_bytes()
     write_iso(path, boot, volume="HOSTUP_TEST", files=files, boot_info_table=True, load_sectors=4)

@@ -18,6 +18,26 @@ find_medium() {
     fail "the medium is in no drive"
 }
 
+copy_small() {
+    mkdir -m 700 /disk/boot /disk/etc /disk/root /disk/root/.ssh
+    cp /medium/vmlinuz /medium/initrd.gz /medium/extlinux.conf /disk/boot || fail "the disk is full"
+    dropbearkey -t ed25519 -f /disk/etc/host_key >/tmp/host_key || fail "no host key"
+    say "SSH host key $(grep ^ssh- /tmp/host_key | cut -d ' ' -f 1,2)"
+}
+
+# It makes its host keys itself, when it boots for the first time, unless it is given one.
+copy_debian() {
+    tar -x -f /medium/root.tar -C /disk || fail "the disk is full"
+    cp /medium/extlinux.conf /disk/boot
+    cp /disk/boot/vmlinuz-* /disk/boot/vmlinuz
+    cp /disk/boot/initrd.img-* /disk/boot/initrd.img
+    mkdir -p -m 700 /disk/root/.ssh
+    if [ -f /medium/host_key ]; then
+        cp /medium/host_key /disk/etc/ssh/ssh_host_ed25519_key
+        chmod 600 /disk/etc/ssh/ssh_host_ed25519_key
+    fi
+}
+
 write_disk() {
     say "partitioning /dev/sda"
     dd if=/dev/zero of=/dev/sda bs=1M count=1 2>/dev/null
@@ -29,8 +49,7 @@ write_disk() {
     mount -t ext2 /dev/sda1 /disk || fail "the new file system cannot be mounted"
 
     say "copying the system"
-    mkdir -m 700 /disk/boot /disk/etc /disk/root /disk/root/.ssh
-    cp /medium/vmlinuz /medium/initrd.gz /medium/extlinux.conf /disk/boot || fail "the disk is full"
+    "copy_$SYSTEM"
 
     say "making the boot loader ready"
     extlinux --install /disk/boot 2>/tmp/extlinux || fail "$(cat /tmp/extlinux)"
@@ -39,8 +58,6 @@ write_disk() {
     echo "${name:-vps}" >/disk/etc/hostname
     echo "$SSH_KEY" >/disk/root/.ssh/authorized_keys
     cp /proc/sys/kernel/random/uuid /disk/etc/installation
-    dropbearkey -t ed25519 -f /disk/etc/host_key >/tmp/host_key || fail "no host key"
-    say "SSH host key $(grep ^ssh- /tmp/host_key | cut -d ' ' -f 1,2)"
     umount /disk || fail "the disk is still in use"
     say "installed ${name:-vps}"
 }
