@@ -123,7 +123,7 @@ options:
       - V(none) - nothing does, or nobody has to know.
       - V(follows) - something does. Until then it is noted that the VPS has been installed. For a day, a task with the
         same ISO finds that, does not wipe the new system for want of its proof, and does no more than to start the VPS
-        if it is off.
+        if it is off. Where O(host_keys) has a key of the old system, that answers, and is reinstalled.
       - V(given) - it has. The note is removed, and nothing else is done.
     type: str
     choices: [none, follows, given]

@@ -408,9 +408,6 @@ def test_a_login_that_fails_does_not_wipe_the_new_system_again(site: Lab, sshds:
     run = playing.finish()
     assert "No SSH server answers" in failure(run, "one")
 
-    sshds["one"].answer(old)  # which is known from the note, and no proof
-    run = reinstall(site, hosts)
-    assert "The old system answers" in failure(run, "one")
     sshds["one"].answer(new)
     run = reinstall(site, hosts, "--check")
     assert "go on to the proof" in run.of("Tell what would be done", "one")["msg"][0]
@@ -420,6 +417,22 @@ def test_a_login_that_fails_does_not_wipe_the_new_system_again(site: Lab, sshds:
         writes(site, vpses["one"]) == ALL_OF_IT and line(f"[{ADDRESS}]:{sshds['one'].port}", new) in known.read_text()
     )
     assert "hostup_reinstall_from=start" in report(run, "one")["warnings"][0]
+
+
+def test_what_was_not_installed_is_installed_when_it_is_run_again(site: Lab, sshds: Sshds) -> None:
+    hosts, vpses = cases(site, one=variables(connection="none", ssh_timeout=site.in_task(3)))
+    answering(site, sshds, hosts)
+    old = new_key()
+    sshds["one"].answer(old)
+    playing = begin(site, hosts)
+    change_systems(site, sshds, vpses, {"one": old})
+    assert "The old system answers" in failure(playing.finish(), "one")
+    site.calls.clear()
+    playing = begin(site, hosts)
+    change_systems(site, sshds, vpses, {"one": new_key()})
+    run = playing.finish()
+    assert run.code == 0, run.output
+    assert writes(site, vpses["one"]) == ALL_OF_IT
 
 
 @pytest.mark.parametrize("has_note", [True, False])

@@ -200,9 +200,14 @@ class Reinstaller:
         self._finish()
 
     def _lacks_only_a_proof(self) -> bool:
-        """Whether an earlier run has installed it: it must not be wiped again for want of a proof."""
+        """Whether an earlier run has installed it: it must not be wiped again for want of a proof.
+
+        Where the old system answers, nothing was installed.
+        """
         left, iso, wish = self._left, self.wish.iso, self.wish
         if left is None or left.installed_at is None or wish.proof != FOLLOWS or wish.again:
+            return False
+        if set(wish.host_keys or ()) & set(left.host_keys):
             return False
         is_same = iso.iso_id in (None, left.iso_id) and iso.name in (None, left.iso)
         return is_same and 0.0 <= _clock.now() - left.installed_at < PROOF_SECONDS
