@@ -20,8 +20,8 @@ from .stage import Media, Stage, set_up
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1800)]
 
-
-PYTHON = {"ansible_python_interpreter": "/usr/bin/python3"}  # that of Debian, not that of the laboratory
+# That of Debian, not that of the laboratory.
+PYTHON: dict[str, Any] = {"ansible_python_interpreter": "/usr/bin/python3"}
 
 
 @pytest.fixture(scope="module")
