@@ -82,6 +82,11 @@ def writes(lab: Lab, vps: Vps) -> list[str]:
     return [call.path.rpartition("/")[2] for call in taken]
 
 
+def wait_for_write(lab: Lab, vps: Vps, step: str) -> None:
+    """Wait until the API has taken it."""
+    lab.until(lambda: step in writes(lab, vps))
+
+
 def report(run: Run, host: str) -> dict[str, Any]:
     """The report at the end, of one host."""
     facts: dict[str, Any] = run.of("Put the report together", host)["ansible_facts"]["hostup_reinstall_report"]
@@ -108,10 +113,10 @@ def answering(lab: Lab, sshds: Sshds, hosts: Hosts) -> Path:
 def change_systems(lab: Lab, sshds: Sshds, vpses: Mapping[str, Vps], new: Mapping[str, asyncssh.SSHKey | None]) -> None:
     """Silence each SSH server when its VPS restarts, and have the new one answer when it is started."""
     for name, vps in vpses.items():
-        lab.until(lambda vps=vps: "restart" in writes(lab, vps))  # type: ignore[misc]
+        wait_for_write(lab, vps, "restart")
         sshds[name].answer(None)
     for name, vps in vpses.items():
-        lab.until(lambda vps=vps: "start" in writes(lab, vps))  # type: ignore[misc]
+        wait_for_write(lab, vps, "start")
         sshds[name].answer(new[name])
 
 
@@ -301,6 +306,14 @@ def test_another_machine_at_the_address(site: Lab, sshds: Sshds) -> None:
     assert writes(site, vpses["one"]) == ALL_OF_IT
 
 
+def test_until_ssh_needs_a_proof(site: Lab) -> None:
+    """Or nobody would wait for anything, and the ISO would stay in the drive."""
+    hosts, vpses = cases(site, one=variables(until="ssh"))
+    run = reinstall(site, hosts, **NO_SSH)
+    assert "hostup_reinstall_until=ssh waits for another SSH host key" in failure(run, "one")
+    assert writes(site, vpses["one"]) == []
+
+
 def test_arguments_are_validated(lab: Lab) -> None:
     wrong = {"until": "never", "boot_order": "hope", "proof": "ping", "connection": "telnet", "install_timeout": "long"}
     hosts, _vpses = cases(lab, **{f"wrong_{name}": variables(**{name: value}) for name, value in wrong.items()})
@@ -419,7 +432,8 @@ def test_a_login_that_fails_does_not_wipe_the_new_system_again(site: Lab, sshds:
     assert "hostup_reinstall_from=start" in report(run, "one")["warnings"][0]
 
 
-def test_what_was_not_installed_is_installed_when_it_is_run_again(site: Lab, sshds: Sshds) -> None:
+def reinstalled_in_vain(site: Lab, sshds: Sshds) -> tuple[Hosts, dict[str, Vps]]:
+    """A host whose old system still answers after a reinstallation."""
     hosts, vpses = cases(site, one=variables(connection="none", ssh_timeout=site.in_task(3)))
     answering(site, sshds, hosts)
     old = new_key()
@@ -427,6 +441,11 @@ def test_what_was_not_installed_is_installed_when_it_is_run_again(site: Lab, ssh
     playing = begin(site, hosts)
     change_systems(site, sshds, vpses, {"one": old})
     assert "The old system answers" in failure(playing.finish(), "one")
+    return hosts, vpses
+
+
+def test_what_was_not_installed_is_installed_when_it_is_run_again(site: Lab, sshds: Sshds) -> None:
+    hosts, vpses = reinstalled_in_vain(site, sshds)
     site.calls.clear()
     playing = begin(site, hosts)
     change_systems(site, sshds, vpses, {"one": new_key()})
@@ -438,13 +457,7 @@ def test_what_was_not_installed_is_installed_when_it_is_run_again(site: Lab, ssh
 @pytest.mark.parametrize("has_note", [True, False])
 def test_from_the_proof(site: Lab, sshds: Sshds, has_note: bool) -> None:
     """As in AWX, where nothing is known of the earlier job."""
-    hosts, vpses = cases(site, one=variables(connection="none", ssh_timeout=site.in_task(3)))
-    answering(site, sshds, hosts)
-    old = new_key()
-    sshds["one"].answer(old)
-    playing = begin(site, hosts)
-    change_systems(site, sshds, vpses, {"one": old})
-    playing.finish()
+    hosts, vpses = reinstalled_in_vain(site, sshds)
     env = {} if has_note else {"XDG_CACHE_HOME": str(site.folder / "fresh")}
     run = reinstall(site, hosts, env=env, **{"from": "proof"})
     if has_note:
