@@ -277,7 +277,10 @@ def test_users_do_not_disturb_each_other(lab: Lab) -> None:
 
 
 @pytest.mark.wall_clock  # a clock that runs faster than requests do would have many sent before the first refusal
-@pytest.mark.parametrize("headers", [{"Retry-After": "4"}, {}], ids=["Retry-After", "no Retry-After"])
+@pytest.mark.parametrize(
+    "headers",
+    [pytest.param({"Retry-After": "4"}, id="Retry-After"), pytest.param({}, marks=pytest.mark.exhaustive, id="none")],
+)
 def test_endless_refusals_end_at_the_deadline(lab: Lab, headers: dict[str, str]) -> None:
     lab.faults.add("problem", status=429, headers=headers, times=None)
     fleet = [variables["vps_id"] for variables in lab.add_fleet(20).values()]

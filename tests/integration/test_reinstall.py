@@ -454,7 +454,7 @@ def test_what_was_not_installed_is_installed_when_it_is_run_again(site: Lab, ssh
     assert writes(site, vpses["one"]) == ALL_OF_IT
 
 
-@pytest.mark.parametrize("has_note", [True, False])
+@pytest.mark.parametrize("has_note", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_from_the_proof(site: Lab, sshds: Sshds, has_note: bool) -> None:
     """As in AWX, where nothing is known of the earlier job."""
     hosts, vpses = reinstalled_in_vain(site, sshds)
