@@ -82,7 +82,7 @@ def run(lab: Lab, downloads: Downloads, mirror: str) -> Iterator[Run]:
         def run(url: str, decompress: str = "none") -> Job:
             started = lab.download(url=url if "://" in url else mirror + url, decompress=decompress)
             job = lab.world.jobs[started.body["operation"]["jobId"]]
-            emulator.calls.wait_for(lambda: job.finished, 10)
+            emulator.calls.wait_for(lambda: job.finished)
             return job
 
         yield run
@@ -163,12 +163,12 @@ def test_download_that_is_held(lab: Lab, downloads: Downloads, mirror: str) -> N
         lab.handle = lambda request: emulator.answer(request)[0]
         downloads.hold(0.5)
         job = lab.world.jobs[lab.download(url=mirror + "/plain").body["operation"]["jobId"]]
-        emulator.calls.wait_for(lambda: (job.progress or 0) >= 49, 10)
+        emulator.calls.wait_for(lambda: (job.progress or 0) >= 49)
         with pytest.raises(TimeoutError):
             emulator.calls.wait_for(lambda: job.finished, 0.05)
         assert job.progress in (49, 50)
         downloads.release()
-        emulator.calls.wait_for(lambda: job.finished, 10)
+        emulator.calls.wait_for(lambda: job.finished)
         assert (job.status, job.progress) == ("completed", 100)
 
 
@@ -186,5 +186,5 @@ def test_stop_ends_downloads(lab: Lab, downloads: Downloads, mirror: str) -> Non
     with Emulator(lab.world, downloads=downloads) as emulator:
         lab.handle = lambda request: emulator.answer(request)[0]
         job = lab.world.jobs[lab.download(url=mirror + "/plain").body["operation"]["jobId"]]
-    emulator.calls.wait_for(lambda: job.finished, 10)
+    emulator.calls.wait_for(lambda: job.finished)
     assert job.reason == "The emulator is being stopped."

@@ -286,7 +286,7 @@ def test_jobs_end_though_nobody_asks(emulator: Emulator, lab: Lab) -> None:
     lab.vps.power_state = "stopped"
     lab.ask("POST", f"/api/v2/vps/{lab.vps.id}/actions/start")
     lab.now += 1
-    emulator.calls.wait_for(lambda: lab.vps.power_state == "running", 10)
+    emulator.calls.wait_for(lambda: lab.vps.power_state == "running")
     assert emulator.crashes == []
 
 

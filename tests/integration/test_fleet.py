@@ -347,7 +347,7 @@ def test_interrupt_ends_it_soon(lab: Lab) -> None:
     assert run.code != 0 and run.results == []
     assert "Traceback" not in run.output
     [lock] = (lab.folder / ".cache" / "hostup").glob("library-*.lock")
-    lab.until(lambda: is_free(lock), 20)
+    lab.until(lambda: is_free(lock))
     assert take_up(lab, vps_id=lab.vps.id, url=lab.url)["actions"] == []
     assert lab.orders() == 1
 
