@@ -54,6 +54,17 @@ options:
       - A redirect from https to http is an error, unless O(url) itself is http.
     type: bool
     default: false
+  refresh:
+    description:
+      - Replace the ISO where the file at O(url) has another length than it, because it was mended under the same name.
+        What kept its length is not noticed, nor what differs by less than the digits of the size that the API tells.
+        A name with a version in it is better where you can choose it.
+      - The ISO is unmounted here and deleted, and downloaded anew. It is an error where another VPS has it mounted,
+        and where the source does not tell its length.
+      - The source is asked from where the task runs, as with O(resolve_redirects), and in check mode, too.
+    type: bool
+    default: false
+    version_added: 0.2.0
   on_conflict:
     description:
       - What to do when the drive to mount on holds another ISO. V(replace) unmounts that one,

@@ -109,6 +109,12 @@ EXAMPLES = r"""
     decompress: gzip
     resolve_redirects: true
 
+- name: Have the installer as it is on our own server now, however it was when it was downloaded
+  hostup.cloud.hostup_vps_iso:
+    vps_name: web-01
+    url: https://images.example.com/debian-unattended.iso
+    refresh: true
+
 - name: Mount what is in the library on every server of a group, which may be down
   hosts: reinstall_me
   gather_facts: false

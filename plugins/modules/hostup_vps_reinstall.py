@@ -261,6 +261,11 @@ iso:
     display_name: Ubuntu 24.04 LTS
     size_gb: 5.9
     format: iso
+source_size_gb:
+  description: The size that the file at O(url) has now, in units of 10^9 bytes. V(null) where it is not known.
+  returned: for a single VPS
+  type: float
+  sample: 0.367
 device:
   description: The drive that the ISO was in, or in check mode the one that it would be in.
   returned: for a single VPS

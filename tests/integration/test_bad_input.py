@@ -70,6 +70,7 @@ BAD = [
         ("mutually exclusive", "job_id|iso_id"),
     ),
     Bad("job-for-nothing", {"state": "absent", "job_id": "job_1"}, ("job_id", "state=present", "state=mounted")),
+    Bad("refresh-from-nowhere", {"refresh": True}, ("refresh compares the length", "use it with url")),
     Bad("empty-job", {"job_id": " "}, ("job_id", "the ID of a job")),
     Bad("job-elsewhere", {"job_id": "../vps"}, ("job_id: '../vps' cannot be an ID",)),
     Bad("ftp", {"url": "ftp://192.0.2.80/ubuntu.iso"}, ("not an http or https URL",)),

@@ -84,6 +84,7 @@ EFFECTS = [
     Effect("job_id", "job_of_nobody", None, {"url": "{{ url }}", **NEW}),
     Effect("decompress", "gzip", "none", {"url": "{{ url }}", "wait": False, **NEW}),
     Effect("resolve_redirects", True, False, {"url": "{{ redirect }}", **NEW}),
+    Effect("refresh", True, False, {"url": "{{ url }}"}),
     Effect("device", "ide3", None, {"state": "mounted"}),
     Effect("keep_drive", True, False, HELD, switches={"unmount_removes_drive": True}),
     Effect("on_conflict", "fail", "replace", {"name": "other.iso", "state": "mounted", "device": "ide2"}),
@@ -103,6 +104,7 @@ EFFECTS = [
     Effect("job_id", "job_of_nobody", None, {"url": "{{ url }}", **NEW}, REINSTALL),
     Effect("decompress", "gzip", "none", {"url": "{{ url }}", **NEW}, REINSTALL),
     Effect("resolve_redirects", True, False, {"url": "{{ redirect }}", **NEW}, REINSTALL),
+    Effect("refresh", True, False, {"url": "{{ url }}"}, REINSTALL),
     Effect("device", "ide3", None, {}, REINSTALL),
     Effect("keep_drive", True, False, DELAYED, REINSTALL, switches={"unmount_removes_drive": True}),
     Effect("on_conflict", "fail", "replace", {"name": "other.iso", "device": "ide2"}, REINSTALL),
@@ -158,7 +160,7 @@ def tls_emulator(tmp_path: Path) -> Iterator[tuple[Emulator, Path]]:
 
 def furnish(world: World, owner: Owner, name: str) -> tuple[Vps, str]:
     """Put a VPS and two ISOs into a world. Returns the VPS and the ID of the ISO that it holds."""
-    held = world.add_iso(owner, "ubuntu.iso")
+    held = world.add_iso(owner, "ubuntu.iso", size_gb=0.7)
     world.add_iso(owner, "other.iso")
     number = len(world.vpses) + 1
     drives = {"ide2": Drive.holding(held.id), "ide3": Drive.empty()}

@@ -511,6 +511,23 @@ def test_seed_that_cannot_be_deleted_is_told(site: Lab) -> None:
     assert "start" in writes(site, vpses["one"])
 
 
+def test_a_mended_iso_under_the_same_name(site: Lab) -> None:
+    """Told of, and taken once for all hosts where that is wished."""
+    [iso] = site.owner.library.values()
+    iso.size_gb = 0.7
+    hosts, vpses = cases(site, one={}, two={})
+    given = {**NO_SSH, "iso_url": site.url, "proof": "none"}
+    run = reinstall(site, hosts, **given)
+    told = report(run, "one")
+    assert (told["size_gb"], told["source_size_gb"] < 0.1, writes(site, vpses["one"])) == (0.7, True, ALL_OF_IT)
+    assert "it may be outdated" in told["warnings"][0]
+    run = reinstall(site, hosts, **given, refresh=True)
+    assert run.code == 0, run.output
+    fresh = report(run, "two")
+    assert fresh["size_gb"] == fresh["source_size_gb"] == told["source_size_gb"]
+    assert site.orders() == 1 and len(site.calls.matching("DELETE", "/iso/")) == 1
+
+
 def test_reports_of_a_fleet(site: Lab) -> None:
     hosts, vpses = cases(site, first={}, blocked={}, last={})
     vpses["blocked"].drives["ide2"] = Drive.cloud_init()

@@ -30,7 +30,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.operations impor
     see_through,
     write,
 )
-from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import vps_path
+from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import list_vpses, vps_path
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import (
     ATTACH_DRIVE,
@@ -113,13 +113,13 @@ class IsoApplier:
 
     def _do(self, step: Step, *, wait: bool) -> Step:
         """Do one step and see its outcome, with ``wait``. Returns it, or what had to be done first."""
-        operation, record = self._operation(step), self.progress.record
         try:
             if step.action in (DOWNLOAD, FOLLOW):
                 self._download(step, wait=wait)
+            elif step.action == DELETE and self.wish.refresh:
+                self._delete_outdated(step)
             else:
-                job = write(self.client, operation, record)
-                see_through(self.client, operation, record, job, wait=wait)
+                self._perform(step, wait=wait)
         except HostUpError as error:
             error.add(before=f"Could not {self._describe(step)}.")
             if not self._may_need_a_drive(step, error):
@@ -129,6 +129,10 @@ class IsoApplier:
             except HostUpError:
                 raise error from None
         return step
+
+    def _perform(self, step: Step, *, wait: bool) -> None:
+        operation, record = self._operation(step), self.progress.record
+        see_through(self.client, operation, record, write(self.client, operation, record), wait=wait)
 
     def _may_need_a_drive(self, step: Step, refusal: HostUpError) -> bool:
         """Whether a slot without a drive can be mounted on is not documented: try, and attach a drive if refused."""
@@ -183,11 +187,9 @@ class IsoApplier:
 
     def _download(self, step: Step, *, wait: bool) -> None:
         """Download, unless another task has done so, or has left a job that does."""
-        # a signature in the query may be another one for each run
-        source, wait_for_turn = (str(self.wish.url).partition("?")[0], self.wish.decompress), wait
+        wait_for_turn = wait
         while True:
-            since = self.progress.read_at
-            with self.downloads.turn(str(self.wish.name), source, since, wait=wait_for_turn) as turn:
+            with self._turn(wait=wait_for_turn) as turn:
                 if turn.is_there and self._comes_to_show(step):
                     return
                 job = self._given_job(step) if self.wish.job_id else self._job_left_behind(step, turn)
@@ -196,6 +198,34 @@ class IsoApplier:
                     return
             # what another task has noted is not so any more
             self.progress.read_at, wait_for_turn = _clock.now(), True
+
+    def _turn(self, *, wait: bool) -> t.ContextManager[Turn]:
+        # a signature in the query may be another one for each run
+        source = (str(self.wish.url).partition("?")[0], self.wish.decompress)
+        return self.downloads.turn(str(self.wish.name), source, self.progress.read_at, wait=wait)
+
+    def _delete_outdated(self, step: Step) -> None:
+        """Delete what a newer file is to replace, unless another task has just done that."""
+        with self._turn(wait=True):
+            self.progress.media = read_media(self.client, self.vps_id)
+            if step in make_plan(self.progress.media, self.wish):
+                self._refuse_where_mounted(step)
+                self._perform(step, wait=True)
+
+    def _refuse_where_mounted(self, step: Step) -> None:
+        """Raise HostUpError where another VPS has the ISO in a drive: that is not this task's to empty."""
+
+        def is_used_by(vps_id: str) -> bool:
+            media = read_media(self.client, vps_id)
+            return any(mount.mounted and mount.iso_id == step.iso_id for mount in media.mounted)
+
+        others = [item for item in list_vpses(self.client) if item["id"] != self.vps_id]
+        users = sorted(item["name"] or item["id"] for item in others if is_used_by(item["id"]))
+        if users:
+            raise HostUpError(
+                f"Its URL leads to another file now, but other VPSs have it mounted: {', '.join(users)}. Unmount it "
+                "there first, or give the new file a name of its own."
+            )
 
     def _comes_to_show(self, step: Step) -> bool:
         return re_read(self.client, lambda: self._shows(step), CONFIRM_SCHEDULE)

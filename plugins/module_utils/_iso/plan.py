@@ -29,12 +29,17 @@ FOLLOW = "follow"  # a download that somebody else has ordered
 
 @dataclass(frozen=True)
 class IsoWish:
-    """What the user asked for. ``url`` has been checked, ``name`` derived; ``job_id`` is that of a running download."""
+    """What the user asked for. ``url`` has been checked, ``name`` derived; ``job_id`` is that of a running download.
+
+    ``length`` is that of the source in bytes, where it is known; with ``refresh`` an ISO of another one is replaced.
+    """
 
     state: str
     name: str | None = None
     iso_id: str | None = None
     url: str | None = None
+    length: int | None = None
+    refresh: bool = False
     job_id: str | None = None
     decompress: str = "none"
     device: str | None = None
@@ -104,10 +109,11 @@ def make_plan(media: Media, wish: IsoWish, done: Plan = ()) -> Plan:
     ``done`` are the steps that this task has done before the read. Raises HostUpError when the wish is not possible or
     not allowed: before any write, in check mode too.
     """
-    plan = _PLANNERS[wish.state](media, wish, done)
+    outdated = _plan_room(media, wish, done)
+    plan = (*outdated, *_PLANNERS[wish.state](project(media, outdated, wish), wish, done))
     if not done:  # gates that close for what we do ourselves are for the API to open again, or to refuse
         _check_gates(media, plan)
-    if not wish.wait and len(plan) > 1 and plan[0].action in (DOWNLOAD, FOLLOW):
+    if not wish.wait and any(step.action in (DOWNLOAD, FOLLOW) for step in plan[:-1]):
         raise HostUpError(
             f"wait=false with state=mounted: {wish.name} is not in the library yet and would have to be downloaded "
             "before it can be mounted. Let the task wait, or use state=present now and state=mounted later."
@@ -118,6 +124,14 @@ def make_plan(media: Media, wish: IsoWish, done: Plan = ()) -> Plan:
 def writes(plan: Plan) -> list[str]:
     """The actions of a plan that are writes."""
     return [step.action for step in plan if step.action != FOLLOW]
+
+
+def _plan_room(media: Media, wish: IsoWish, done: Plan) -> Plan:
+    """What takes away files that the source has outgrown, unless it was downloaded just now."""
+    if not wish.refresh or any(step.action in (DOWNLOAD, FOLLOW) for step in done):
+        return ()
+    outdated = [iso for iso in wished_isos(media, wish) if not iso.may_be(wish.length)]
+    return tuple(step for iso in outdated for step in _removal(media, iso))
 
 
 def _plan_present(media: Media, wish: IsoWish, _done: Plan) -> Plan:
@@ -202,8 +216,10 @@ def _plan_absent(media: Media, wish: IsoWish, _done: Plan) -> Plan:
         # or the next run would delete the file that is only displayed under this name
         _refuse_several(wish, [iso for iso in media.available if wish.name in (iso.name, iso.display_name)])
     iso = find_iso(media, wish)
-    if iso is None:
-        return ()
+    return _removal(media, iso) if iso else ()
+
+
+def _removal(media: Media, iso: Iso) -> Plan:
     if any(mount.iso_id == iso.id and media.is_cloud_init(mount.device) for mount in media.mounted):
         raise HostUpError(f"{iso.label} is the medium of the cloud-init drive, which is never touched.")
     return (*_unmounts(media, media.mounts_of(iso.id)), Step(DELETE, iso_id=iso.id))

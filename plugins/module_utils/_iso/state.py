@@ -30,6 +30,16 @@ class Iso(t.NamedTuple):
         """What people call it."""
         return self.name or self.display_name or str(self.id)
 
+    def may_be(self, length: int | None) -> bool:
+        """Whether a file of so many bytes may be this one, by the digits that the API tells; ``None`` may be any.
+
+        Nothing public says whether a GB is 10^9 bytes or 2^30, or how it is rounded.
+        """
+        if length is None or self.size_gb is None:
+            return True
+        digits = f"{self.size_gb:.9f}".rstrip("0").partition(".")[2]  # a byte is the ninth
+        return any(abs(length / unit - self.size_gb) < 10 ** -len(digits) for unit in (10**9, 2**30))
+
 
 class Mount(t.NamedTuple):
     """An entry of ``mounted[]``. ``mounted`` is false for a drive without media."""

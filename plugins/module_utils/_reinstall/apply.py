@@ -36,7 +36,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import (
     project,
     writes,
 )
-from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import with_boot_order
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import read_media, with_boot_order
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import Iso, Media
 from ansible_collections.hostup.cloud.plugins.module_utils._power.apply import PowerApplier, PowerProgress
 from ansible_collections.hostup.cloud.plugins.module_utils._power.plan import (
@@ -128,6 +128,7 @@ class Reinstaller:
     reinstalls: Reinstalls
     progress: ReinstallProgress
     _left: ReinstallNote | None = None  # by an earlier run
+    _lacks_only_a_proof: bool = False
     _note: ReinstallNote | None = None
     _media: Media = field(default_factory=lambda: Media((), (), ()))
 
@@ -139,7 +140,7 @@ class Reinstaller:
         with self._phase("preflight"):
             target = self._find()
             progress.outcome = FORESEEN
-            if self._lacks_only_a_proof():
+            if self._lacks_only_a_proof:
                 self._tell_that_it_is_installed()
                 progress.account = [f"find {target.label} reinstalled, and go on to the proof"]
                 return
@@ -169,8 +170,7 @@ class Reinstaller:
         try:
             with self._phase("preflight"):
                 target = self._find()
-                is_installed = self._lacks_only_a_proof()
-                todo = None if is_installed else self._preflight(target)
+                todo = None if self._lacks_only_a_proof else self._preflight(target)
             if todo:
                 self._install_anew(*todo)
             else:
@@ -199,7 +199,7 @@ class Reinstaller:
             raise
         self._finish()
 
-    def _lacks_only_a_proof(self) -> bool:
+    def _is_installed(self) -> bool:
         """Whether an earlier run has installed it: it must not be wiped again for want of a proof.
 
         Where the old system answers, nothing was installed.
@@ -210,7 +210,13 @@ class Reinstaller:
         if set(wish.host_keys or ()) & set(left.host_keys):
             return False
         is_same = iso.iso_id in (None, left.iso_id) and iso.name in (None, left.iso)
-        return is_same and 0.0 <= _clock.now() - left.installed_at < PROOF_SECONDS
+        is_young = 0.0 <= _clock.now() - left.installed_at < PROOF_SECONDS
+        return is_same and is_young and (not iso.refresh or self._is_still(left.iso_id))
+
+    def _is_still(self, iso_id: str | None) -> bool:
+        """Whether what was installed is what would be installed now."""
+        available = read_media(self.client, self.vps_id).available
+        return any(iso.id == iso_id and iso.may_be(self.wish.iso.length) for iso in available)
 
     def _take_up(self) -> None:
         """Go on where an earlier run has left it, with the new system on the disk."""
@@ -272,7 +278,8 @@ class Reinstaller:
         self.progress.before = self.progress.status = target.status
         noted = self._left.host_keys if self._left else ()
         # what answers may be the new system already, where nothing is missing but its proof
-        given = () if self._lacks_only_a_proof() else self.wish.host_keys or ()
+        self._lacks_only_a_proof = self._is_installed()
+        given = () if self._lacks_only_a_proof else self.wish.host_keys or ()
         self.progress.host_keys = sorted({*given, *noted})
         check_host_keys(target, self.progress.host_keys, self.wish)
         return target
@@ -284,6 +291,7 @@ class Reinstaller:
         self._media = with_boot_order(self.client, self.vps_id, applier.progress.media)
         self._see(project(self._media, plan, self.wish.iso))
         self._tell_what_was_left(target)
+        self._tell_of_another_source()
         check_boot(target, self.progress.boot, self.progress.device, self.wish, is_mounted=not plan)
         if any(step.action == DOWNLOAD for step in plan):
             applier.find_url()  # to foresee that it leads nowhere
@@ -324,6 +332,15 @@ class Reinstaller:
                 "installer may be what runs. To clear that, use hostup_vps_iso with state=unmounted."
             )
 
+    def _tell_of_another_source(self) -> None:
+        iso, length = self.progress.iso, self.wish.iso.length
+        if iso and length is not None and not iso.may_be(length):
+            self.progress.warnings.append(
+                f"{iso.label} in the library has {iso.size_gb:g} GB, but its URL leads to a file of {length / 1e9:.4g} "
+                "GB now: it may be outdated. To have it downloaded anew, use refresh=true, which in the role is "
+                "hostup_reinstall_refresh=true."
+            )
+
     # --- the ISO -----------------------------------------------------------------------------------------------------
 
     def _applier(self, client: Client, wish: IsoWish) -> IsoApplier:
@@ -350,6 +367,7 @@ class Reinstaller:
             applier = self._applier(client, replace(self.wish.iso, state="present"))
             with self._counting(applier):
                 applier.apply()
+        self.wish = self.wish._replace(iso=replace(self.wish.iso, refresh=False))  # it is fresh now
         return True
 
     def _mount(self, plan: Plan | None) -> None:

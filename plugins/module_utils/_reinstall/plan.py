@@ -11,7 +11,14 @@ import typing as t
 from ansible_collections.hostup.cloud.plugins.module_utils._api.documents import Gate
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.boot import Boot
-from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import DOWNLOAD, FOLLOW, MOUNT, UNMOUNT, IsoWish
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import (
+    DELETE,
+    DOWNLOAD,
+    FOLLOW,
+    MOUNT,
+    UNMOUNT,
+    IsoWish,
+)
 from ansible_collections.hostup.cloud.plugins.module_utils._power.plan import has_booted_since
 from ansible_collections.hostup.cloud.plugins.module_utils._power.state import RUNNING, STARTING, STOPPED, Status
 
@@ -170,6 +177,7 @@ def foretell(
     }[wish.until]
     lines = [
         f"{target.label}: nothing was changed. Without check mode all of its data would be lost, like this:",
+        f"delete {iso} from the library, for its URL leads to another file now" if DELETE in steps else "",
         f"download {iso}" if DOWNLOAD in steps or FOLLOW in steps else f"find {iso} in the library",
         f"unmount what is in {device}" if UNMOUNT in steps else "",
         f"mount it on {device}" if MOUNT in steps else f"find it mounted on {device}",

@@ -29,7 +29,7 @@ class Deferred(t.NamedTuple):
     """What is left to do for a VPS when all the others have come as far, and its result as it is until then."""
 
     so_far: Result
-    go_on: t.Callable[[], Result]
+    go_on: t.Callable[[], t.Any]
 
 
 Work = t.Callable[[str], t.Union[Result, Deferred]]  # for one VPS

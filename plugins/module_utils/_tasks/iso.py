@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 from contextlib import suppress
+from dataclasses import replace
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import check_id
@@ -23,13 +24,14 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.plan import (
     writes,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.read import with_boot_order
-from ansible_collections.hostup.cloud.plugins.module_utils._iso.redirects import Redirects
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.source import Sources
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import DEVICES, EMPTY, Media, matching_isos
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.url import (
     SUFFIXES,
     check_file_name,
     check_url,
     file_name,
+    mask_url,
     url_secrets,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
@@ -53,6 +55,7 @@ ISO: dict[str, dict[str, t.Any]] = {
     "job_id": {"type": "str"},
     "decompress": {"type": "str", "default": "none", "choices": ["none", *SUFFIXES]},
     "resolve_redirects": {"type": "bool", "default": False},
+    "refresh": {"type": "bool", "default": False},
     "device": {"type": "str", "choices": list(DEVICES)},
     "keep_drive": {"type": "bool", "default": False},
     "on_conflict": {"type": "str", "default": "replace", "choices": ["replace", "fail"]},
@@ -83,11 +86,18 @@ def check_iso(params: Params) -> IsoWish:
             "job_id is the ID of a job that downloads an ISO: use it with state=present or state=mounted, and with the "
             "name or the url of that ISO."
         )
+    is_plain = url is not None and job_id is None and params["decompress"] == "none"
+    if params["refresh"] and not (is_plain and state in ("present", "mounted")):
+        raise HostUpError(
+            "refresh compares the length of the file at url with that of the ISO in the library: use it with url and "
+            "state=present or state=mounted, without job_id and decompress."
+        )
     return IsoWish(
         state=state,
         name=name,
         iso_id=params["iso_id"],
         url=url,
+        refresh=params["refresh"],
         job_id=job_id,
         decompress=params["decompress"],
         device=params["device"],
@@ -103,7 +113,10 @@ def secrets_of_url(params: Params) -> set[str]:
 
 
 def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Result:
-    find_url = url_finder(client, params, wish, context)
+    sources = Sources(client.timeout)
+    find_url = url_finder(sources, params, wish, context)
+    if wish.refresh:
+        wish = replace(wish, length=source_length(sources, wish))
     downloads = downloads_of(client)
     reinstalls = Reinstalls(client.notes, client.origin)
 
@@ -111,39 +124,54 @@ def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Re
         progress = IsoProgress(wish, vps_id)
         applier = IsoApplier(client, vps_id, wish, downloads, find_url, progress)
 
-        def delete() -> Result:
-            """Comes after the unmounts on all VPSs: the API refuses to delete what is mounted."""
+        def act(defer: str | None = None) -> Result | Deferred:
             with telling(lambda: _result(progress)):
-                applier.apply()
+                if context.check_mode:
+                    _foresee(applier, find_url)
+                elif applier.apply(defer):
+                    return Deferred(_result(progress), act)
+                else:
+                    _note_what_is_out(reinstalls, progress)
+                _tell_of_twins(client, progress)
+                if progress.record.actions and wish.state == "mounted":  # what is already so costs one request
+                    progress.media = with_boot_order(client, vps_id, progress.media)
             return _result(progress)
 
-        with telling(lambda: _result(progress)):
-            if context.check_mode:
-                _foresee(applier, find_url)
-            elif applier.apply(defer=DELETE if params["vps_ids"] is not None else None):
-                return Deferred(_result(progress), delete)
-            else:
-                _note_what_is_out(reinstalls, progress)
-            _tell_of_twins(client, progress)
-            if progress.record.actions and wish.state == "mounted":  # what is already so costs one request
-                progress.media = with_boot_order(client, vps_id, progress.media)
-        return _result(progress)
+        # a deletion comes after the unmounts on all VPSs: the API refuses to delete what is mounted
+        return act(DELETE if params["vps_ids"] is not None else None)
 
     return on_selected(client, params, context, on_vps)
 
 
-def url_finder(client: Client, params: Params, wish: IsoWish, context: Context) -> t.Callable[[], str]:
-    """Tells what the API is to download from. What a redirect leads to is asked once a task."""
-    redirects = Redirects(client)
+def url_finder(sources: Sources, params: Params, wish: IsoWish, context: Context) -> t.Callable[[], str]:
+    """Tells what the API is to download from."""
 
     def find_url() -> str:
         if not params["resolve_redirects"]:
             return str(wish.url)
-        url = redirects.end_of(str(wish.url))
+        url = sources.find(str(wish.url)).url
         context.secrets.update(url_secrets(url, wish.name))
         return url
 
     return find_url
+
+
+def source_length(sources: Sources, wish: IsoWish) -> int | None:
+    """How many bytes the source has now, where an ISO can be compared with that. Raises HostUpError for a refresh."""
+    if wish.url is None or wish.decompress != "none":
+        return None
+    try:
+        length = sources.find(wish.url).length
+    except HostUpError:
+        if wish.refresh:
+            raise
+        return None
+    if length is None and wish.refresh:
+        raise HostUpError(
+            f"refresh: {mask_url(wish.url)} does not tell how long it is. To have it downloaded anew, delete the ISO "
+            "with state=absent first, or give the new file another name."
+        )
+    return length
 
 
 def downloads_of(client: Client) -> Downloads:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import list_vpses, read_vpses
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._interruption import Interrupted, interruptible
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.source import Sources
 from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.apply import (
     Reinstaller,
     ReinstallProgress,
@@ -41,6 +43,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import (
     check_iso,
     downloads_of,
     secrets_of_url,
+    source_length,
     url_finder,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import (
@@ -51,6 +54,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import (
     telling,
 )
 
+LOOK_SECONDS = 5.0  # for a source that only has to be told of
 TIMEOUTS = {"download_timeout": 3600, "shutdown_timeout": 300, "install_timeout": 3600}
 
 
@@ -109,7 +113,11 @@ def _address(text: str) -> str:
 
 
 def _work(client: Client, params: Params, wish: ReinstallWish, context: Context) -> Result:
-    find_url = url_finder(client, params, wish.iso, context)
+    is_needed = wish.iso.refresh or params["resolve_redirects"]
+    sources = Sources(client.timeout if is_needed else LOOK_SECONDS)
+    find_url = url_finder(sources, params, wish.iso, context)
+    length = None if wish.proof == GIVEN else source_length(sources, wish.iso)
+    wish = wish._replace(iso=replace(wish.iso, length=length))
     find_target = _targets(client, params, wish)
 
     def source(of: Client) -> tuple[Downloads, t.Callable[[], str]]:
@@ -120,7 +128,7 @@ def _work(client: Client, params: Params, wish: ReinstallWish, context: Context)
         reinstaller = Reinstaller(
             client, vps_id, wish, find_target, source, Reinstalls(client.notes, client.origin), progress
         )
-        with telling(lambda: _result(progress)):
+        with telling(lambda: _result(progress, length)):
             try:
                 if wish.proof == GIVEN:
                     reinstaller.settle(only_look=context.check_mode)
@@ -132,7 +140,7 @@ def _work(client: Client, params: Params, wish: ReinstallWish, context: Context)
                 raise _failure(HostUpError(f"Interrupted by {name} in the phase {progress.phase}."), progress) from None
             except HostUpError as error:
                 raise _failure(error, progress) from None
-        return _result(progress)
+        return _result(progress, length)
 
     with interruptible(at_once=params["vps_ids"] is None):
         try:
@@ -162,9 +170,8 @@ def _targets(client: Client, params: Params, wish: ReinstallWish) -> t.Callable[
     return find
 
 
-def _result(progress: ReinstallProgress) -> Result:
+def _result(progress: ReinstallProgress, length: int | None = None) -> Result:
     before, after = progress.before, progress.status
-    iso = progress.iso._asdict() if progress.iso else None
     return {
         "changed": bool(progress.actions),
         "vps_id": progress.vps_id,
@@ -174,7 +181,8 @@ def _result(progress: ReinstallProgress) -> Result:
         "seconds": progress.seconds,
         "actions": progress.actions,
         "actions_unknown": progress.actions_unknown,
-        "iso": iso,
+        "iso": progress.iso._asdict() if progress.iso else None,
+        "source_size_gb": None if length is None else length / 1e9,
         "device": progress.device,
         **progress.boot._asdict(),
         "power_state": after.state,

@@ -27,7 +27,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.client import (
     retry_after,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from ansible_collections.hostup.cloud.plugins.module_utils._iso.redirects import resolve_redirects
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.source import find_source
 from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSION
 from support.site import Site, serve_web
 
@@ -482,7 +482,7 @@ def test_every_request_bears_our_name(site: Site, web: Web) -> None:
     """Also those that go elsewhere, without the key."""
     web.pages["/end.iso"] = lambda request: (405 if request.command == "HEAD" else 200, {}, b"{}")
     start = web.add("/start.iso", 302, Location="/end.iso")
-    assert resolve_redirects(start, 5.0) == f"{web.url}/end.iso"
+    assert find_source(start, 5.0).url == f"{web.url}/end.iso"
     client = site.client(api_base=web.url)
     client.get("/end.iso")
     client.post("/end.iso", {})
@@ -521,7 +521,7 @@ def test_a_proxy_that_cannot_be_is_not_quoted(
     monkeypatch.setenv("HTTPS_PROXY", f"{scheme}{login}@127.0.0.1:9")
     for attempt in (
         lambda: site.client(api_base="https://127.0.0.1:9", api_retries=0).get("/x"),
-        lambda: resolve_redirects("https://127.0.0.1:9/a.iso", 5),
+        lambda: find_source("https://127.0.0.1:9/a.iso", 5),
     ):
         with pytest.raises(HostUpError, match=r"HTTPS_PROXY .* percent-encoded") as caught:
             attempt()
@@ -538,7 +538,7 @@ def test_a_proxy_that_shows_its_password(site: Site, web: Web, monkeypatch: pyte
     monkeypatch.setenv("HTTPS_PROXY", web.url.replace("//", "//ann:ses%2Fame@"))
     for attempt in (
         lambda: site.client(api_base="https://127.0.0.1:9", api_retries=0).get("/x"),
-        lambda: resolve_redirects("https://127.0.0.1:9/a.iso", 5),
+        lambda: find_source("https://127.0.0.1:9/a.iso", 5),
     ):
         with pytest.raises(HostUpError, match="is no good") as caught:
             attempt()
@@ -620,9 +620,9 @@ def test_a_redirect_from_https_to_http_is_refused(tls_web: Web, web: Web) -> Non
     end = web.add("/b.iso?sig=s3cr3t-t0ken")
     start = tls_web.add("/a.iso", 302, Location=end)
     with pytest.raises(HostUpError, match="from https to http") as caught:
-        resolve_redirects(start, 5)
+        find_source(start, 5)
     assert web.asked == [] and "s3cr3t" not in caught.value.msg
-    assert resolve_redirects(web.add("/c.iso", 302, Location=start), 5) == end, "whoever gives http takes the risk"
+    assert find_source(web.add("/c.iso", 302, Location=start), 5).url == end, "whoever gives http takes the risk"
 
 
 # --- proxies
@@ -646,7 +646,7 @@ def test_the_proxy_of_the_environment(tls_site: Site, tls_web: Web, web: Web, ca
     assert "refused" in refused(tls_site, READ, ca_path=ca_path, api_retries=0).msg
     for mirror in (tls_web, web):
         with pytest.raises(HostUpError, match="cannot be reached from here"):
-            resolve_redirects(mirror.add("/a.iso"), 5)
+            find_source(mirror.add("/a.iso"), 5)
     assert tls_site.calls == [] and tls_web.asked == web.asked == []
 
 
@@ -660,7 +660,7 @@ def test_no_proxy(tls_site: Site, tls_web: Web, ca_path: str, monkeypatch: pytes
     monkeypatch.setenv("NO_PROXY", "*" if no_proxy == "*" else ",".join(names))
     assert send(tls_site, READ, ca_path=ca_path) == 200
     url = tls_web.add("/a.iso")
-    assert resolve_redirects(url, 5) == url
+    assert find_source(url, 5).url == url
 
 
 @pytest.mark.usefixtures("dead_proxy")

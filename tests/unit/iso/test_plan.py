@@ -96,3 +96,73 @@ def test_an_unmount_is_done_when_others_have_mounted_something_else() -> None:
     for held, done in ((WANTED_ID, False), ("iso_other", True)):
         media = _state.Media((), (_state.Mount("ide2", held, True, False),), ())
         assert _iso.is_done(media, step, wish) is done
+
+
+# --- a source that has changed since
+
+
+OLD = _state.Iso(WANTED_ID, WANTED, size_gb=5.9)
+
+
+@pytest.mark.parametrize(
+    ("size_gb", "length", "may_be"),
+    [
+        (5.9, 5_900_000_000, True),
+        (5.9, 5_849_000_001, True),  # rounded, or cut off
+        (5.9, 5_990_000_000, True),
+        (5.9, int(5.9 * 2**30), True),  # as some count
+        (5.9, 5_700_000_000, False),
+        (5.9, 6_100_000_000, False),
+        (6.0, 6_400_000_000, True),  # whole numbers may be all that it tells
+        (60.0, 66_000_000_000, False),
+        (0.008388608, 8_388_608, True),
+        (0.008388608, 8_390_656, False),
+        (1e-05, 10_000, True),
+        (1e-05, 30_000, False),
+        (None, 1, True),
+        (5.9, None, True),
+    ],
+)
+def test_lengths_are_compared_by_the_digits_that_are_told(
+    size_gb: float | None, length: int | None, may_be: bool
+) -> None:
+    assert _state.Iso(WANTED_ID, WANTED, size_gb=size_gb).may_be(length) is may_be
+
+
+@pytest.mark.parametrize(
+    ("state", "device", "length", "actions"),
+    [
+        ("present", None, 1, ["delete", "download"]),
+        ("present", "ide2", 1, ["unmount", "delete", "download"]),
+        ("mounted", None, 1, ["delete", "download", "mount"]),
+        ("mounted", "ide2", 1, ["unmount", "delete", "download", "mount"]),
+        ("mounted", "ide2", 5_900_000_000, []),
+    ],
+)
+def test_what_the_source_has_outgrown_is_replaced(
+    state: str, device: str | None, length: int, actions: list[str]
+) -> None:
+    slots = tuple(_state.Slot(name, "existing_cdrom", None, False) for name in _state.DEVICES[2:])
+    mounted = (_state.Mount(device, WANTED_ID, True, False),) if device else ()
+    media = _state.Media((OLD,), mounted, slots)
+    wish = _iso.IsoWish(state, WANTED, url="https://example.com/wanted.iso", length=length, refresh=True)
+    plan = _iso.make_plan(media, wish)
+    assert [step.action for step in plan] == actions
+    as_it_is = _iso.make_plan(media, replace(wish, refresh=False))
+    assert [step.action for step in as_it_is] == (["mount"] if state == "mounted" and not device else [])
+    if actions:
+        after = _iso.project(media, plan[:-1], wish)
+        assert _iso.make_plan(after, wish, plan[:-1]) == plan[-1:]
+
+
+def test_a_download_is_not_done_again_where_the_api_counts_otherwise() -> None:
+    media = _state.Media((OLD,), (), ())
+    wish = _iso.IsoWish("present", WANTED, url="https://example.com/wanted.iso", length=1, refresh=True)
+    assert _iso.make_plan(media, wish, (_iso.Step("download"),)) == ()
+
+
+def test_the_medium_of_the_cloud_init_drive_is_not_replaced() -> None:
+    media = _state.Media((OLD,), (_state.Mount("ide0", WANTED_ID, True, True),), ())
+    wish = _iso.IsoWish("present", WANTED, url="https://example.com/wanted.iso", length=1, refresh=True)
+    with pytest.raises(HostUpError, match="cloud-init"):
+        _iso.make_plan(media, wish)

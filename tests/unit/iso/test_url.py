@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
-from ansible_collections.hostup.cloud.plugins.module_utils._iso.redirects import MAX_HOPS, resolve_redirects
+from ansible_collections.hostup.cloud.plugins.module_utils._iso.source import MAX_HOPS, _length, find_source
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.url import (
     check_file_name,
     check_url,
@@ -181,12 +181,12 @@ def test_a_password_with_a_slash_is_not_shown() -> None:
     assert url in url_secrets(url, None)
 
 
-# --- resolve_redirects
+# --- what a URL leads to
 
 
 def test_no_redirect_costs_one_head(web: Web) -> None:
     url = web.add("/a.iso")
-    assert resolve_redirects(url, 5) == url
+    assert find_source(url, 5).url == url
     assert [method for method, _path, _headers in web.asked] == ["HEAD"]
 
 
@@ -197,7 +197,7 @@ def test_chain_of_relative_and_absolute_redirects(web: Web) -> None:
     web.add("/files/c.iso", 303, Location=f"{web.url}/files/d.iso")
     web.add("/files/d.iso", 307, Location="//" + web.url.partition("//")[2] + "/files/e.iso")
     web.add("/files/e.iso", 308, Location="z.iso?sig=1#fragment")
-    assert resolve_redirects(first, 5) == end
+    assert find_source(first, 5).url == end
     assert len(web.asked) == 6
 
 
@@ -207,7 +207,7 @@ def test_no_key_and_no_netrc_is_sent(web: Web, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HOSTUP_API_KEY", "secret-key")
     web.add("/b.iso")
-    resolve_redirects(web.add("/a.iso", 302, Location="/b.iso"), 5)
+    find_source(web.add("/a.iso", 302, Location="/b.iso"), 5)
     assert len(web.asked) == 2
     assert not [headers for _method, _path, headers in web.asked if "Authorization" in headers]
 
@@ -220,18 +220,19 @@ def test_credentials_of_the_url_are_sent_to_its_host(web: Web) -> None:
 
     web.pages["/a.iso"] = page
     url = web.url.replace("//", "//ann:sesame@") + "/a.iso"
-    assert resolve_redirects(url, 5) == url
+    assert find_source(url, 5).url == url
 
 
 def test_head_refused_means_a_ranged_get(web: Web) -> None:
     def page(request: BaseHTTPRequestHandler) -> Page:
         if request.command == "HEAD":
             return 405, {}, b""
-        return 206 if request.headers.get("Range") == "bytes=0-0" else 500, {}, b"x"
+        is_part = request.headers.get("Range") == "bytes=0-0"
+        return 206 if is_part else 500, {"Content-Range": "bytes 0-0/5"}, b"x"
 
     web.pages["/b.iso"] = page
     first = web.add("/a.iso", 302, Location="/b.iso")
-    assert resolve_redirects(first, 5) == web.url + "/b.iso"
+    assert find_source(first, 5) == (web.url + "/b.iso", 5)
     assert [method for method, _path, _headers in web.asked] == ["HEAD", "HEAD", "GET"]
 
 
@@ -239,7 +240,7 @@ def test_circles_end(web: Web) -> None:
     web.add("/b", 302, Location="/a?sig=s3cr3t")
     first = web.add("/a?sig=s3cr3t", 302, Location="/b")
     with pytest.raises(HostUpError, match=f"gave up after {MAX_HOPS} redirects") as caught:
-        resolve_redirects(first, 5)
+        find_source(first, 5)
     assert len(web.asked) == MAX_HOPS
     assert "s3cr3t" not in caught.value.msg
 
@@ -247,16 +248,28 @@ def test_circles_end(web: Web) -> None:
 @pytest.mark.parametrize("location", ["ftp://example.com/a.iso", "file:///etc/passwd", "https://", "http://[broken"])
 def test_redirects_to_something_else_are_refused(web: Web, location: str) -> None:
     with pytest.raises(HostUpError, match="url"):
-        resolve_redirects(web.add("/a.iso", 302, Location=location), 5)
+        find_source(web.add("/a.iso", 302, Location=location), 5)
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 304])
 def test_nothing_to_download(web: Web, status: int) -> None:
     with pytest.raises(HostUpError, match=f"HTTP {status}"):
-        resolve_redirects(web.add("/a.iso", status), 5)
+        find_source(web.add("/a.iso", status), 5)
 
 
 def test_unreachable() -> None:
     with pytest.raises(HostUpError, match="cannot be reached from here") as caught:
-        resolve_redirects("http://ann:sesame@127.0.0.1:9/a.iso?sig=s3cr3t", 5)
+        find_source("http://ann:sesame@127.0.0.1:9/a.iso?sig=s3cr3t", 5)
     assert "sesame" not in caught.value.msg and "s3cr3t" not in caught.value.msg
+
+
+@pytest.mark.parametrize(
+    ("headers", "length"),
+    [
+        ({"Content-Length": "3"}, 3),
+        ({"Content-Length": "3", "Content-Encoding": "gzip"}, None),
+        ({"Content-Length": "three"}, None),
+    ],
+)
+def test_length_of_what_a_url_leads_to(headers: dict[str, str], length: int | None) -> None:
+    assert _length(headers) == length

@@ -95,6 +95,26 @@ def test_reinstalls(site: Site) -> None:
     assert held(site.vps) == {} and reinstalls(site).noted(site.vps.id) is None
 
 
+def test_a_source_that_has_changed(site: Site, web: Web) -> None:
+    """A mended ISO under the same name is told of in any case, and taken where that is asked for."""
+    url, site.iso.size_gb = web.add("/ubuntu.iso", body=b"mended"), 0.7
+    stale = run(site, name=None, url=url)
+    assert stale["source_size_gb"] == 6 / 1e9 and stale["iso"]["id"] == site.iso.id
+    [warning] = stale["warnings"]
+    assert "ubuntu.iso in the library has 0.7 GB, but its URL leads to a file of 6e-09 GB now" in warning
+    foreseen = run(site, name=None, url=url, refresh=True, check_mode=True)
+    assert any("leads to another file now" in line for line in foreseen["account"])
+    fresh = run(site, name=None, url=url, refresh=True)
+    assert fresh["actions"][:3] == ["delete", "download", "mount"] == foreseen["actions"][:3]
+    assert fresh["warnings"] == [] and fresh["iso"]["size_gb"] == 6 / 1e9
+    assert run(site, name=None, url=url, refresh=True)["actions"][0] == "mount"
+
+
+def test_a_source_that_cannot_be_asked_is_no_obstacle(site: Site) -> None:
+    result = run(site, name=None, url="http://127.0.0.1:9/ubuntu.iso")
+    assert (result["outcome"], result["source_size_gb"], result["warnings"]) == ("reinstalled", None, [])
+
+
 def test_costs_three_requests_before_anything_is_changed(site: Site) -> None:
     assert run(site, check_mode=True)["outcome"] == "foreseen"
     assert len(site.calls) == 3
@@ -440,17 +460,26 @@ def test_what_lacks_only_its_proof_is_not_wiped_again(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "why", ["again", "another ISO", "a day later", "nobody asks for a proof", "the old one answers"]
+    "why", ["again", "another ISO", "a mended ISO", "a day later", "nobody asks for a proof", "the old one answers"]
 )
-def test_what_lacks_its_proof_is_wiped_again_where_that_is_meant(site: Site, why: str) -> None:
+def test_what_lacks_its_proof_is_wiped_again_where_that_is_meant(site: Site, web: Web, why: str) -> None:
+    url, site.iso.size_gb = web.add("/ubuntu.iso", body=b"mended"), 0.7
     run(site, proof="follows", host_keys=[KEY, OTHER_KEY])
     site.world.add_iso(site.owner, "debian.iso")
     if why == "a day later":
         site.clock.sleep(PROOF_SECONDS)
     given: dict[str, dict[str, Any]] = {"again": {"again": True}, "another ISO": {"name": "debian.iso"}}
+    given["a mended ISO"] = {"url": url, "refresh": True}
     given["the old one answers"] = {"host_keys": [OTHER_KEY]}
     result = run(site, proof="none" if why.startswith("nobody") else "follows", **given.get(why, {}))
-    assert result["actions"] == ["mount", "restart", "unmount", "start"]
+    assert result["actions"][-4:] == ["mount", "restart", "unmount", "start"]
+
+
+def test_what_was_installed_from_the_iso_that_there_is_now_is_not_wiped_again(site: Site, web: Web) -> None:
+    url = web.add("/new.iso", body=b"new")
+    given: dict[str, Any] = {"name": None, "url": url, "refresh": True, "proof": "follows"}
+    assert run(site, **given)["actions"][:2] == ["download", "mount"]
+    assert run(site, **given)["actions"] == []
 
 
 def test_a_start_that_fails_is_not_taken_for_an_installer_that_failed(site: Site) -> None:

@@ -113,6 +113,50 @@ def test_resolve_redirects_hands_over_the_end(site: Site, web: Web) -> None:
     assert len(web.asked) == asked, "a converged state follows no redirect"
 
 
+@pytest.mark.parametrize("state", ["present", "mounted"])
+def test_a_source_that_has_changed(site: Site, web: Web, state: str) -> None:
+    url, site.iso.size_gb = web.add("/ubuntu.iso", body=b"mended"), 0.7
+    assert run(site, url=url)["actions"] == [] == web.asked
+    foreseen = run(site, url=url, state=state, refresh=True, check_mode=True)
+    assert foreseen["diff"]["after"]["in_library"] and site.calls.writes() == []
+    result = run(site, url=url, state=state, refresh=True)
+    assert (
+        result["actions"] == ["delete", "download", *(["mount"] if state == "mounted" else [])] == foreseen["actions"]
+    )
+    assert result["iso"]["id"] != site.iso.id and result["iso"]["size_gb"] == 6 / 1e9
+    before = len(site.calls)
+    assert run(site, url=url, state=state, refresh=True)["changed"] is False
+    assert len(site.calls) == before + 1
+    web.add("/ubuntu.iso", body=b"mended again")
+    again = run(site, url=url, state=state, refresh=True)["actions"]
+    assert again == (["unmount"] if state == "mounted" else []) + result["actions"]
+
+
+def test_an_outdated_iso_is_left_where_another_vps_has_it(site: Site, web: Web) -> None:
+    url, site.iso.size_gb = web.add("/ubuntu.iso", body=b"mended"), 0.7
+    site.world.add_vps(site.owner, "web-02", drives={"ide2": Drive.holding(site.iso.id)})
+    message = failed(site, url=url, refresh=True)["msg"]
+    assert message.startswith("Could not delete ubuntu.iso. ") and "have it mounted: web-02. Unmount it" in message
+    assert site.calls.writes() == []
+
+
+def test_an_outdated_iso_in_the_drives_of_a_fleet(site: Site, web: Web) -> None:
+    url, site.iso.size_gb = web.add("/ubuntu.iso", body=b"mended"), 0.7
+    drives = [{"ide2": Drive.holding(site.iso.id)} for _vps in range(5)]
+    others = [site.world.add_vps(site.owner, f"web-{number}", drives=has).id for number, has in enumerate(drives)]
+    result = run(site, vps_id=None, vps_ids=[site.vps.id, *others], url=url, refresh=True, state="mounted")
+    assert "msg" not in result, result["msg"]
+    first, *rest = (one["actions"] for one in result["results"])
+    assert first == ["delete", "download", "mount"] and rest == [["unmount", "mount"]] * 5
+
+
+def test_a_source_that_does_not_tell_its_length(site: Site, web: Web) -> None:
+    headers: dict[str, Any] = {"Content-Encoding": "gzip"}
+    url = web.add("/ubuntu.iso", **headers)
+    assert "does not tell how long it is" in failed(site, url=url, refresh=True)["msg"]
+    assert len(site.calls) == 0
+
+
 @pytest.mark.parametrize("check_mode", [True, False])
 @pytest.mark.parametrize("end", [200, 404])
 def test_redirects_are_followed_once_for_many(site: Site, web: Web, check_mode: bool, end: int) -> None:
@@ -178,6 +222,7 @@ def test_every_failure_tells_the_same_things(site: Site, task: Task[Any], option
         ({"url": "ftp://example.com/x.iso"}, "not an http or https URL"),
         ({"url": "http://127.0.0.1:9/"}, "no file name"),
         ({"url": "http://127.0.0.1:9/x.iso", "resolve_redirects": True}, "cannot be reached"),
+        ({"url": "http://127.0.0.1:9/x.iso", "refresh": True}, "cannot be reached"),
         ({"name": "ubuntu.iso", "state": "mounted", "device": "ide0"}, "no such drive"),
         ({"url": "http://127.0.0.1:9/x.iso", "state": "mounted", "wait": False}, "wait=false"),
     ],
