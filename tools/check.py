@@ -38,7 +38,9 @@ TIERS = {
     "test-all": [*STATIC, "exhaustive"],
 }
 SHIPPED = re.compile(r"(changelogs(?!/fragments)|docs|extensions|meta|playbooks|plugins|roles)/.")
-REQUIRED = {"CHANGELOG.md", "COPYING", "README.md", "changelogs/changelog.yaml", "meta/runtime.yml", "tests/config.yml"}
+# .ansible-lint is for Galaxy, which lints as we do.
+REQUIRED = {".ansible-lint", "CHANGELOG.md", "COPYING", "README.md", "changelogs/changelog.yaml"}
+REQUIRED |= {"meta/runtime.yml", "tests/config.yml"}
 FOREIGN_SETTINGS = ("ANSIBLE_", "GALAXY_IMPORTER_", "GIT_", "HOSTUP_", "MYPY", "PYTEST_", "PYTHON", "RUFF_")
 
 # ansible-test fetches this script from the Internet unless it finds it in its cache.
