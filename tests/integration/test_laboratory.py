@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from support import forked
 from support.lab import Lab, Run, iso_task
+from support.sshd import new_key, serve_ssh
 
 
 def without_chance(run: Run, lab: Lab) -> list[Any]:
@@ -46,3 +50,12 @@ def test_time_passes_quickly_in_plays(lab: Lab) -> None:
     assert lab.start([iso_task(vps_id=lab.vps.id, state="unmounted")]).finish(30).of("iso")["changed"] is False
     first, second = lab.calls
     assert 55 < second.at - first.at < 300
+
+
+def test_an_ssh_server_ends_with_its_visits() -> None:
+    """Whoever is still connected; what is left open is a warning, and thereby a failure of this test."""
+    with ExitStack() as visits, serve_ssh() as sshds:
+        sshds["one"].answer(new_key())
+        for _visit in range(20):
+            visits.enter_context(socket.create_connection(("127.0.0.1", sshds["one"].port)))
+    gc.collect()

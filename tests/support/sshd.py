@@ -22,6 +22,14 @@ async def run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
     await process.wait_closed()
 
 
+def bound_socket(port: int) -> socket.socket:
+    """A socket of this machine's; 0 for any port."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
 class Sshd:
     """Listens on one port, with the key that it was last given; at first with none, which is not at all."""
 
@@ -29,10 +37,10 @@ class Sshd:
         self._loop = loop
         self._listener: asyncssh.SSHAcceptor | None = None
         self.visits = 0  # since it was last given a key
+        self.open: set[asyncssh.SSHServerConnection] = set()
         # bound all the time, or somebody else may be given the port while nobody answers
-        self._holder = socket.socket()
-        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._holder.bind(("127.0.0.1", 0))
+        self._holder = bound_socket(0)
+        self._socket: socket.socket | None = None
         self.port: int = self._holder.getsockname()[1]
 
     def answer(self, key: asyncssh.SSHKey | None) -> None:
@@ -40,24 +48,35 @@ class Sshd:
         asyncio.run_coroutine_threadsafe(self._answer(key), self._loop).result(timeout=30)
 
     def close(self) -> None:
-        """Give the port back."""
+        """End it, with all who are connected, and give the port back."""
         self.answer(None)
+        asyncio.run_coroutine_threadsafe(self._turn_out(), self._loop).result(timeout=30)
         self._holder.close()
 
+    async def _turn_out(self) -> None:
+        while self.open:
+            connection = self.open.pop()
+            connection.abort()
+            await connection.wait_closed()
+        await asyncio.sleep(0)  # only now are their sockets closed
+
     async def _answer(self, key: asyncssh.SSHKey | None) -> None:
-        if self._listener:
+        if self._listener and self._socket:
+            # asyncio forgets to close the socket of whoever has been accepted, but not yet attached when it closes
+            self._loop.remove_reader(self._socket)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             self._listener.close()
             await self._listener.wait_closed()
         self._listener, self.visits = None, 0
         if key:
+            self._socket = bound_socket(self.port)
             self._listener = await asyncssh.listen(
-                "127.0.0.1",
-                self.port,
+                sock=self._socket,
                 server_factory=lambda: Visit(self),
                 server_host_keys=[key],
                 process_factory=run_command,
                 encoding=None,
-                reuse_address=True,
             )
 
 
@@ -67,9 +86,10 @@ class Visit(asyncssh.SSHServer):
     def __init__(self, sshd: Sshd) -> None:
         self._sshd = sshd
 
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:  # noqa: ARG002 - the signature of asyncssh
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Count it."""
         self._sshd.visits += 1
+        self._sshd.open.add(conn)
 
     def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - the signature of asyncssh
         """Ask for nothing."""
