@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.transport import (
-    REQUESTS_IMPORT_ERROR,
+    HAS_REQUESTS,
     adapter_with,
     ca_bundle,
 )
@@ -25,7 +25,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable
 from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
-if REQUESTS_IMPORT_ERROR is None:
+if HAS_REQUESTS:
     with contextlib.suppress(HostUpError):  # a wrong CA bundle is told by the task that needs it
         adapter_with(ca_bundle(None), True)  # Ansible loads this file before it forks: every worker inherits it
 

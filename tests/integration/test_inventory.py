@@ -311,7 +311,7 @@ def test_missing_requests_is_told(lab: Lab) -> None:
     (lab.folder / "without" / "requests").mkdir(parents=True)
     (lab.folder / "without" / "requests" / "__init__.py").write_text("raise ImportError('not here')\n")
     shown = show(lab, env={"PYTHONPATH": f"{lab.folder}/without"})
-    assert "Failed to import the required Python library (requests)" in shown.errors
+    assert "-m pip install requests" in shown.errors
 
 
 def test_an_id_that_cannot_be_a_host_name(lab: Lab) -> None:

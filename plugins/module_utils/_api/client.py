@@ -17,8 +17,6 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
-from ansible.module_utils.basic import missing_required_lib
-
 from ansible_collections.hostup.cloud.plugins.module_utils import _clock, _interruption
 from ansible_collections.hostup.cloud.plugins.module_utils._api import transport
 from ansible_collections.hostup.cloud.plugins.module_utils._api.edge import parse_edge
@@ -141,8 +139,8 @@ class Client:
         say: t.Callable[[str], None],
         warn: t.Callable[[str], None],
     ) -> None:
-        if transport.REQUESTS_IMPORT_ERROR is not None:
-            raise HostUpError(missing_required_lib("requests"))
+        if not transport.HAS_REQUESTS:
+            raise HostUpError(transport.tell_missing_requests())
         self.origin = connection.origin
         self.api_key = connection.api_key
         self.deadline = deadline

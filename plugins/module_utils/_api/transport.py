@@ -14,7 +14,7 @@ import ipaddress
 import os
 import socket
 import ssl
-import traceback
+import sys
 import typing as t
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -28,13 +28,13 @@ from ansible_collections.hostup.cloud.plugins.module_utils import _clock
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._version import VERSION
 
-REQUESTS_IMPORT_ERROR: str | None = None
+HAS_REQUESTS = True
 try:
     import requests
     import urllib3
     from requests.adapters import HTTPAdapter
 except ImportError:
-    REQUESTS_IMPORT_ERROR = traceback.format_exc()
+    HAS_REQUESTS = False
     # stand-ins, so that this file can be imported and the client can say what is missing
     requests = urllib3 = None  # type: ignore[assignment]
     HTTPAdapter = object  # type: ignore[assignment,misc]
@@ -46,8 +46,21 @@ else:
 USER_AGENT = f"hostup.cloud/{VERSION} ansible-core/{ansible_version}"
 MOST_CONNECTIONS = 32  # kept open, one for each request in flight
 SHORTEST_TIMEOUT = 1.0  # seconds, however near the deadline is
+EXECUTION_ENVIRONMENT = "/runner"  # the folder in which all of them work
 LARGEST_ANSWER = 8 * 1024 * 1024  # bytes
 SHORTEST_TOKEN = 8  # characters of what may be a secret, whatever it is called
+
+
+def tell_missing_requests() -> str:
+    """What is missing, and how it can be had here."""
+    missing = f"The Python library requests is needed, and {sys.executable} does not have it. "
+    if Path(EXECUTION_ENVIRONMENT).is_dir():
+        remedy = (
+            "This is an execution environment: use an image that has it, as ansible-builder makes it of hostup.cloud."
+        )
+    else:
+        remedy = f"Install it: {sys.executable} -m pip install requests (with pipx: pipx inject ansible-core requests)."
+    return missing + remedy
 
 
 def ca_bundle(ca_path: str | None) -> str:

@@ -9,6 +9,7 @@ import re
 import socket
 import socketserver
 import ssl
+import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
@@ -845,3 +846,14 @@ def test_json_that_is_nested_too_deeply(site: Site, status: bytes, kind: str) ->
         error = refused(site, kind, api_base=origin, api_retries=0)
     assert error.outcome_unknown is (kind == WRITE)
     assert ("unexpected shape: JSON that is nested too deeply" in error.msg) is not status.startswith(b"500")
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [("machine", "-m pip install requests"), ("image", "use an image that has it")]
+)
+def test_missing_requests(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, says: str) -> None:
+    monkeypatch.setattr(transport, "HAS_REQUESTS", False)
+    monkeypatch.setattr(transport, "EXECUTION_ENVIRONMENT", str(tmp_path if kind == "image" else tmp_path / "none"))
+    with pytest.raises(HostUpError, match=says) as caught:
+        site.client()
+    assert f"{sys.executable} does not have it" in caught.value.msg
