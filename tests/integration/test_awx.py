@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,3 +166,17 @@ def test_library_deletes_nothing_that_is_not_named(lab: Lab, templates: Awx) -> 
     assert len(lab.owner.library) == 1
     job(lab, templates.launch("Library", {"hostup_library_delete": "ubuntu.iso"}))
     assert not lab.owner.library
+
+
+# --- execution environments ------------------------------------------------------------------------------------------
+
+
+def test_execution_environment(tmp_path: Path) -> None:
+    """The definition can be made into an image, for which the collection says what else it needs."""
+    builder = str(Path(sys.executable).parent / "ansible-builder")
+    definition = CLONE / "playbooks" / "awx" / "execution-environment.yml"
+    subprocess.run([builder, "create", "-f", definition, "-c", tmp_path], check=True, capture_output=True)
+    assert "name: hostup.cloud" in (tmp_path / "_build" / "requirements.yml").read_text()
+    tree = os.environ["ANSIBLE_COLLECTIONS_PATH"]
+    needed = subprocess.run([builder, "introspect", tree], check=True, capture_output=True, text=True).stdout
+    assert all(f"{what}  # from collection hostup.cloud" in needed for what in ("requests>=2.31.0", "[platform:dpkg]"))
