@@ -180,3 +180,17 @@ def test_execution_environment(tmp_path: Path) -> None:
     tree = os.environ["ANSIBLE_COLLECTIONS_PATH"]
     needed = subprocess.run([builder, "introspect", tree], check=True, capture_output=True, text=True).stdout
     assert all(f"{what}  # from collection hostup.cloud" in needed for what in ("requests>=2.31.0", "[platform:dpkg]"))
+
+
+def test_the_repository_is_a_project(tmp_path: Path) -> None:
+    """As AWX makes one ready."""
+    galaxy = str(Path(sys.executable).parent / "ansible-galaxy")
+    install = [galaxy, "collection", "install", "-r", "collections/requirements.yml", "-p", tmp_path, "--offline"]
+    subprocess.run(
+        install,
+        check=True,
+        capture_output=True,
+        cwd=CLONE,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)},
+    )
+    assert (tmp_path / "ansible_collections" / "hostup" / "cloud" / "plugins" / "inventory" / "hostup_vps.py").exists()
