@@ -483,15 +483,17 @@ def test_from_the_start_all_the_same(site: Lab, sshds: Sshds) -> None:
 def test_seed_is_there_while_it_installs_and_gone_afterwards(site: Lab) -> None:
     given = variables(seed_url=site.url, seed_name="seed.iso")
     hosts, vpses = cases(site, works=given)
+    vpses["works"].drives["ide0"] = Drive.cloud_init()
     site.world.switches.installer_reads = None
     playing = begin(site, hosts, **NO_SSH)
     site.until(lambda: "restart" in writes(site, vpses["works"]) and site.calls.matching("GET", "/status$"))
     held = {mount.device for mount in vpses["works"].mounts()}
-    assert held == {"ide2", "ide3"}
+    assert held == {"ide0", "ide2", "ide3"}
     site.world.machines.stop(vpses["works"])
     run = playing.finish()
     assert run.code == 0, run.output
-    assert vpses["works"].mounts() == []
+    assert [mount.device for mount in vpses["works"].mounts()] == ["ide0"]
+    assert any("cloud-init drive beside the seed" in warning for warning in report(run, "works")["warnings"])
     assert [iso.name for iso in site.owner.library.values()] == ["ubuntu.iso"]
 
 
