@@ -185,7 +185,7 @@ def test_execution_environment(tmp_path: Path) -> None:
 def test_the_repository_is_a_project(tmp_path: Path) -> None:
     """As AWX makes one ready."""
     galaxy = str(Path(sys.executable).parent / "ansible-galaxy")
-    install = [galaxy, "collection", "install", "-r", "collections/requirements.yml", "-p", tmp_path, "--offline"]
+    install = [galaxy, "collection", "install", "-r", "collections/requirements.yml", "-p", str(tmp_path), "--offline"]
     subprocess.run(
         install,
         check=True,

@@ -123,16 +123,21 @@ class Playing:
 
     def kill(self) -> None:
         """Kill it and everything that it has started; Ansible's workers have sessions of their own."""
-        parents: dict[int, int] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with suppress(OSError):  # it has ended meanwhile
-                parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        doomed = [self._process.pid]
-        for pid in doomed:
-            doomed += [child for child, parent in parents.items() if parent == pid]
-        for pid in doomed:
+        for pid in processes_of(self._process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def processes_of(first: int) -> set[int]:
+    """A process and all that it has started."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [first]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return set(found)
 
 
 class Vaulted(str):
