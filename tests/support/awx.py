@@ -252,9 +252,10 @@ def check_survey(survey: Item) -> None:
     for question in survey["spec"]:
         kind, default = question["type"], question.get("default", "")
         of_text = [question["question_name"], question["variable"], question.get("question_description", "")]
-        if kind not in KINDS or type(question["required"]) is not bool or not all(type(x) is str for x in of_text):
+        is_text = all(isinstance(text, str) for text in of_text)
+        if kind not in KINDS or question["required"] not in (True, False) or not is_text:
             raise Refusal(400, error=f"{question} is no question.")
-        if default != "" and type(default) is not KINDS[kind]:
+        if default != "" and not isinstance(default, KINDS[kind]):
             raise Refusal(400, error=f"Default value {default} expected to be {KINDS[kind].__name__}.")
         if kind == "multiplechoice" and default not in question["choices"]:
             raise Refusal(400, error="Default choice must be answered from the choices listed.")
@@ -270,7 +271,7 @@ def answered(survey: list[Item], answers: dict[str, Any]) -> dict[str, Any]:
             raise Refusal(400, variables_needed_to_start=[f"'{name}' value missing"])
         if value == "" and kind not in ("text", "textarea", "password"):
             continue  # an integer or a choice that nobody has made does not arrive at all
-        if value != "" and type(value) is not KINDS[kind]:
+        if value != "" and not isinstance(value, KINDS[kind]):
             raise Refusal(400, variables_needed_to_start=[f"Value {value} for '{name}' expected to be {kind}."])
         given[name] = value.replace("\n", "\r\n") if kind == "textarea" else value
     return given
@@ -301,5 +302,7 @@ def serve_awx(playbooks: frozenset[str]) -> Iterator[Awx]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         awx.url = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield awx
-        server.shutdown()
+        try:
+            yield awx
+        finally:
+            server.shutdown()
