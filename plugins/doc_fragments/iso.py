@@ -59,8 +59,10 @@ options:
       - Replace the ISO where the file at O(url) has another length than it, because it was mended under the same name.
         What kept its length is not noticed, nor what differs by less than the digits of the size that the API tells.
         A name with a version in it is better where you can choose it.
-      - The ISO is unmounted here and deleted, and downloaded anew. It is an error where another VPS has it mounted,
-        and where the source does not tell its length.
+      - The ISO is unmounted here and deleted, and downloaded anew. Should that download fail, the old one is gone.
+      - It is an error where another VPS has it mounted, which is only looked at when it is about to be deleted, and so
+        not in check mode; where the source does not tell its length; and where it redirects without
+        O(resolve_redirects).
       - The source is asked from where the task runs, as with O(resolve_redirects), and in check mode, too.
     type: bool
     default: false

@@ -83,7 +83,7 @@ Loader.add_constructor("!unsafe", lambda _loader, node: node.value)
 @pytest.fixture
 def templates() -> Awx:
     """An AWX with the job templates as they are in objects.yml, without the way through awx.awx."""
-    objects = yaml.load((CLONE / "playbooks" / "awx" / "objects.yml").read_text(), Loader)  # noqa: S506 - safe
+    objects = yaml.load((CLONE / "playbooks" / "awx" / "objects.yml").read_text(), Loader)  # noqa: S506 - it is a SafeLoader
     awx = Awx(PLAYBOOKS)
     kind = awx.add(
         "credential_types", {"inputs": objects["hostup_awx_inputs"], "injectors": objects["hostup_awx_injectors"]}

@@ -116,7 +116,7 @@ def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Re
     sources = Sources(client.timeout)
     find_url = url_finder(sources, params, wish, context)
     if wish.refresh:
-        wish = replace(wish, length=source_length(sources, wish))
+        wish = replace(wish, length=source_length(sources, params, wish))
     downloads = downloads_of(client)
     reinstalls = Reinstalls(client.notes, client.origin)
 
@@ -156,16 +156,21 @@ def url_finder(sources: Sources, params: Params, wish: IsoWish, context: Context
     return find_url
 
 
-def source_length(sources: Sources, wish: IsoWish) -> int | None:
+def source_length(sources: Sources, params: Params, wish: IsoWish) -> int | None:
     """How many bytes the source has now, where an ISO can be compared with that. Raises HostUpError for a refresh."""
     if wish.url is None or wish.decompress != "none":
         return None
     try:
-        length = sources.find(wish.url).length
+        url, length = sources.find(wish.url)
     except HostUpError:
         if wish.refresh:
             raise
         return None
+    if wish.refresh and url != wish.url and not params["resolve_redirects"]:  # or the old one would be gone for nothing
+        raise HostUpError(
+            f"refresh: {mask_url(wish.url)} redirects, which HostUp does not follow: nothing would be downloaded. "
+            "Set resolve_redirects=true, or give the URL where the redirects end. Nothing was deleted."
+        )
     if length is None and wish.refresh:
         raise HostUpError(
             f"refresh: {mask_url(wish.url)} does not tell how long it is. To have it downloaded anew, delete the ISO "

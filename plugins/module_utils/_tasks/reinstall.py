@@ -116,7 +116,7 @@ def _work(client: Client, params: Params, wish: ReinstallWish, context: Context)
     is_needed = wish.iso.refresh or params["resolve_redirects"]
     sources = Sources(client.timeout if is_needed else LOOK_SECONDS)
     find_url = url_finder(sources, params, wish.iso, context)
-    length = None if wish.proof == GIVEN else source_length(sources, wish.iso)
+    length = None if wish.proof == GIVEN else source_length(sources, params, wish.iso)
     wish = wish._replace(iso=replace(wish.iso, length=length))
     find_target = _targets(client, params, wish)
 

@@ -150,6 +150,15 @@ def test_an_outdated_iso_in_the_drives_of_a_fleet(site: Site, web: Web) -> None:
     assert first == ["delete", "download", "mount"] and rest == [["unmount", "mount"]] * 5
 
 
+def test_an_iso_is_not_deleted_for_a_source_that_the_api_would_not_follow(site: Site, web: Web) -> None:
+    site.iso.size_gb = 0.7
+    web.add("/mended.iso", body=b"mended")
+    given: dict[str, Any] = {"url": web.add("/ubuntu.iso", 302, Location="/mended.iso"), "refresh": True}
+    assert "resolve_redirects=true" in failed(site, **given)["msg"]
+    assert len(site.calls) == 0
+    assert run(site, resolve_redirects=True, **given)["actions"] == ["delete", "download"]
+
+
 def test_a_source_that_does_not_tell_its_length(site: Site, web: Web) -> None:
     headers: dict[str, Any] = {"Content-Encoding": "gzip"}
     url = web.add("/ubuntu.iso", **headers)
