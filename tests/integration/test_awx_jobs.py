@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ class Job:
     lab: Lab
     number: int
     cache: Path | None = None
+    running: subprocess.Popen[bytes] | None = None
 
     @property
     def folder(self) -> Path:
@@ -60,7 +63,8 @@ class Job:
         """Begin."""
         command = [sys.executable, "-m", "ansible_runner", "run", str(self.folder), "-p", f"{playbook}.yml", "-i", "it"]
         nowhere, env = subprocess.DEVNULL, {**os.environ, "PATH": PATH}
-        return subprocess.Popen(command, stdout=nowhere, stderr=nowhere, start_new_session=True, env=env)
+        self.running = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, start_new_session=True, env=env)
+        return self.running
 
     def run(self, playbook: str) -> int:
         """All of it; afterwards the container is gone, and what was in its home."""
@@ -68,25 +72,28 @@ class Job:
         shutil.rmtree(self.folder / "home")
         return code
 
-    def cancel(self, running: subprocess.Popen[bytes]) -> None:
+    def cancel(self) -> None:
         """What AWX does to a job that is cancelled, or whose time is over."""
-        doomed = processes_of(running.pid)
-        os.kill(running.pid, signal.SIGINT)
+        if not self.running or self.running.poll() is not None:
+            return
+        doomed = processes_of(self.running.pid)
+        os.kill(self.running.pid, signal.SIGINT)
         try:
-            running.wait(GRACE)
+            self.running.wait(GRACE)
         except subprocess.TimeoutExpired:
-            doomed |= processes_of(running.pid)
+            doomed |= processes_of(self.running.pid)
         for pid in doomed:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        running.wait(30)
+        self.running.wait(30)
         shutil.rmtree(self.folder / "home")
 
     def output(self) -> str:
-        """What AWX shows."""
-        return (self.artifacts / "stdout").read_text()
+        """What AWX shows, so far."""
+        path = self.artifacts / "stdout"
+        return path.read_text() if path.exists() else ""
 
     def kept(self) -> list[str]:
         """The files with the key in them, of those that AWX keeps."""
@@ -99,6 +106,22 @@ def steps(lab: Lab) -> list[str]:
     return [call.path.rpartition("/")[2] for call in lab.calls.writes() if call.status < 400]
 
 
+Begin = Callable[..., Job]
+
+
+@pytest.fixture
+def begin(lab: Lab) -> Iterator[Begin]:
+    """Makes jobs; none outlives its test."""
+    with ExitStack() as jobs:
+
+        def begin(number: int, cache: Path | None = None) -> Job:
+            job = Job(lab, number, cache)
+            jobs.callback(job.cancel)
+            return job
+
+        yield begin
+
+
 @pytest.fixture
 def hosts(lab: Lab) -> dict[str, dict[str, Any]]:
     lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
@@ -106,15 +129,15 @@ def hosts(lab: Lab) -> dict[str, dict[str, Any]]:
     return {"web-01": {"hostup_vps_id": lab.vps.id}}
 
 
-def test_the_key_is_kept_nowhere(lab: Lab, hosts: dict[str, dict[str, Any]]) -> None:
+def test_the_key_is_kept_nowhere(lab: Lab, begin: Begin, hosts: dict[str, dict[str, Any]]) -> None:
     """But for the file with the command, which nobody must publish. Progress shows in the output."""
     lab.emulator.downloads.hold(0.5)
-    job = Job(lab, 1)
+    job = begin(1)
     job.prepare(
         "mount", hosts, "--limit web-01 -vvv", hostup_reinstall_iso_url=lab.url, hostup_reinstall_iso_name="new.iso"
     )
     running = job.start("mount")
-    lab.until(lambda: "new.iso" in job.output() if job.artifacts.exists() else False)
+    lab.until(lambda: "new.iso" in job.output())
     assert running.poll() is None
     lab.emulator.downloads.release()
     assert running.wait(120) == 0, job.output()
@@ -125,28 +148,32 @@ WISH = {"hostup_reinstall_confirm": "web-01\r\n", "hostup_reinstall_iso_name": "
 
 
 @pytest.mark.parametrize(
-    ("remembers", "listens", "ends"),
+    "case",  # does it remember, does the system listen to the power button, and what the second job does
     [
         (False, True, ["restart", "unmount", "start"]),
-        pytest.param(False, False, ["restart", "unmount"], marks=pytest.mark.exhaustive),
+        pytest.param((False, False, ["restart", "unmount"]), marks=pytest.mark.exhaustive),
         (True, False, ["restart", "reset", "unmount", "start"]),
     ],
     ids=["listening", "deaf", "deaf with a memory"],
 )
 def test_cancelled_and_launched_again(
-    lab: Lab, hosts: dict[str, dict[str, Any]], remembers: bool, listens: bool, ends: list[str]
+    lab: Lab,
+    begin: Begin,
+    hosts: dict[str, dict[str, Any]],
+    case: tuple[bool, bool, list[str]],
 ) -> None:
+    remembers, listens, ends = case
     cache = lab.folder.parent / "exposed" if remembers else None
     lab.world.switches.installer_reads = None
-    job = Job(lab, 1, cache)
+    job = begin(1, cache)
     job.prepare("reinstall", hosts, "--limit web-01", **WISH)
-    running = job.start("reinstall")
+    job.start("reinstall")
     lab.until(lambda: "restart" in steps(lab) and lab.calls.matching("GET", "/status$"))
-    job.cancel(running)
+    job.cancel()
     left = steps(lab)
     assert left == ["mount", "restart"] and lab.vps.mounts(), "nothing of ours has run that could clean up"
     lab.world.switches.installer_reads, lab.world.switches.ignores_power_button = 1, not listens
-    again = Job(lab, 2, cache)
+    again = begin(2, cache)
     again.prepare("reinstall", hosts, "--limit web-01", hostup_reinstall_shutdown_timeout=lab.in_task(4), **WISH)
     is_well = again.run("reinstall") == 0
     assert steps(lab)[len(left) :] == ends
@@ -154,9 +181,9 @@ def test_cancelled_and_launched_again(
     assert is_well or "force=true would reset it" in again.output()
 
 
-def test_transmitted_and_processed_elsewhere(lab: Lab, hosts: dict[str, dict[str, Any]]) -> None:
+def test_transmitted_and_processed_elsewhere(lab: Lab, begin: Begin, hosts: dict[str, dict[str, Any]]) -> None:
     """As to a remote execution node: what the worker sends back is all that is kept."""
-    job, sender = Job(lab, 2), Job(lab, 1)
+    job, sender = begin(2), begin(1)
     sender.prepare("mount", hosts, "--limit web-01", hostup_reinstall_iso_name="ubuntu.iso")
     job.folder.mkdir()
     (job.folder / "worker").mkdir()
@@ -171,11 +198,11 @@ def test_transmitted_and_processed_elsewhere(lab: Lab, hosts: dict[str, dict[str
     assert set(job.kept()) <= {"command"}
 
 
-def test_slices(lab: Lab) -> None:
+def test_slices(lab: Lab, begin: Begin) -> None:
     """Each has its share of the inventory and a home of its own; the ISO is ordered by both at most."""
     lab.world.switches.second_download = "again"
     fleet = {name: {"hostup_vps_id": more["vps_id"]} for name, more in lab.add_fleet(4).items()}
-    jobs = [Job(lab, 1), Job(lab, 2)]
+    jobs = [begin(1), begin(2)]
     lab.emulator.downloads.hold()
     names = sorted(fleet)
     running = []
@@ -186,7 +213,7 @@ def test_slices(lab: Lab) -> None:
     lab.emulator.downloads.release()
     assert [each.wait(120) for each in running] == [0, 0], [job.output() for job in jobs]
     assert steps(lab).count("mount") == 4
-    after = Job(lab, 3)
+    after = begin(3)
     after.prepare("mount", fleet, "--limit all", hostup_reinstall_iso_url=lab.url)
     assert after.run("mount") == 0
     assert "changed=1" not in after.output() and "have the name ubuntu.iso" in after.output()
