@@ -166,7 +166,14 @@ def test_all_in_every_shell(lab: Lab, shell: str, switches: dict[str, Any]) -> N
     hold_to_table(lab, build_rows(lab, CASES), partial(play_once, way=shell), drives_go=switches is DRIVES_GO)
 
 
-@pytest.mark.parametrize("cases", [CASES[start : start + AT_ONCE] for start in range(0, len(CASES), AT_ONCE)])
+COUNT = -(-len(CASES) // AT_ONCE)
+# Each batch has of everything; one of them stands for all, before a commit.
+BATCHES = [CASES[start::COUNT] for start in range(COUNT)]
+
+
+@pytest.mark.parametrize(
+    "cases", [BATCHES[0], *(pytest.param(batch, marks=pytest.mark.exhaustive) for batch in BATCHES[1:])]
+)
 @pytest.mark.parametrize("once", [call_once, pytest.param(play_once, marks=pytest.mark.exhaustive)])
 @pytest.mark.usefixtures("in_process")
 def test_on_real_machines(lab: Lab, once: Callable[..., Results], cases: list[Case]) -> None:

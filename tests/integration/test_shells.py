@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from hostup_emulator.model import Drive
-from support.lab import EVERY_SHELL, KEY, SHELLS, SLOW_SHELLS_LAST, Lab, iso_task
+from support.lab import KEY, SHELLS, SLOW_SHELLS_LAST, Lab, iso_task
 
 
 @pytest.mark.smoke
@@ -27,7 +27,7 @@ def test_hosts_may_be_down(lab: Lab) -> None:
     assert [item.status for item in run.results] == ["unreachable", "unreachable", "ok", "ok"]
 
 
-@EVERY_SHELL
+@SLOW_SHELLS_LAST
 def test_all_states_one_after_the_other(lab: Lab, shell: str) -> None:
     wishes = [{"url": lab.url}, {"name": "ubuntu.iso", "state": "mounted"}, {"state": "unmounted"}]
     wishes.append({"name": "ubuntu.iso", "state": "absent"})
@@ -163,7 +163,7 @@ def echo_the_key(lab: Lab) -> None:
     )
 
 
-@EVERY_SHELL
+@pytest.mark.parametrize("shell", ["controller", "delegated", pytest.param("async", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(
     "way",
     [
