@@ -70,7 +70,7 @@ def send(served: Emulator, case: schemathesis.Case[Any]) -> schemathesis.Respons
 
 @pytest.mark.parametrize("existing", [True, False])
 @CONTRACT.parametrize()
-@settings(max_examples=20, deadline=None, database=None)
+@settings(max_examples=10, deadline=None, database=None)
 def test_made_up_requests(case: schemathesis.Case[Any], shared: Emulator, existing: bool) -> None:
     if existing and "id" in case.path_parameters:
         case.path_parameters["id"] = "vps_1"

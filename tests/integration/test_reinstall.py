@@ -244,7 +244,7 @@ def test_strategies_and_batches(site: Lab, strategy: str) -> None:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("args", [(), ("--check",)])
+@pytest.mark.parametrize("args", [(), pytest.param(("--check",), marks=pytest.mark.exhaustive)])
 def test_stops_unless_confirmed(lab: Lab, args: tuple[str, ...]) -> None:
     confirmations: list[Any] = ["", "VM-00", "vm-001, db-01", ["vm-0"], [], "all", "*"]
     given = {f"vm-0{number}": variables(confirm=text) for number, text in enumerate(confirmations)}
