@@ -2,10 +2,10 @@
 # Needs Python 3.10 or newer with its venv module, git and a package index. Everything else goes into .venv.
 
 PYTHON ?= python3
-PARTS = lint docs changelog sanity unit integration machines build
+PARTS = lint docs changelog sanity unit integration machines build certified
 TIERS = quick test test-all
 
-.PHONY: help venv demo $(TIERS) $(PARTS) e2e bench format clean
+.PHONY: help venv demo $(TIERS) $(PARTS) matrix release e2e bench format clean
 
 help:
 	@echo "make demo         show the collection at work against the emulator; no account needed"
@@ -23,6 +23,8 @@ help:
 	@echo "make build        the tarball, and what galaxy-importer says of it"
 	@echo "make e2e          show the reinstallation of two virtual machines, start to end; needs QEMU"
 	@echo "make bench        measure what tasks cost, beside other collections, and write docs/benchmarks.md"
+	@echo "make matrix       the units, a dozen playbooks and sanity on six cores, and write docs/matrix.md"
+	@echo "make release VERSION=...  changelog, checks, tag and tarball; publishes nothing"
 	@echo "make format       mend what ruff can mend"
 	@echo "make clean        remove .venv and what the checks leave behind"
 	@echo
@@ -48,6 +50,13 @@ demo: venv
 
 $(TIERS) $(PARTS): venv
 	@.venv/bin/python tools/check.py $@
+
+# Needs python3.10 to python3.13 on the PATH.
+matrix: venv
+	@.venv/bin/python tools/matrix.py $(ROWS)
+
+release: venv
+	@.venv/bin/python tools/release.py "$(VERSION)"
 
 e2e: venv
 	@.venv/bin/python -m pytest -qs -m "" tests/machines/test_story.py

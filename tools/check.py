@@ -28,14 +28,14 @@ from pathlib import Path
 CLONE = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 HOME = Path(sys.prefix, "home")
-PAGE = CLONE / "docs" / "test-all.md"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-STATIC = ("lint", "docs", "changelog", "sanity", "build")
+ORDINARY = ("lint", "docs", "changelog", "sanity", "build")
+STATIC = (*ORDINARY, "certified")
 TESTS = ("unit", "integration", "machines", "tests", "smoke", "exhaustive")
 TIERS = {
     "quick": ["lint", "smoke"],
-    "test": [*STATIC, "tests"],
-    "test-all": [*STATIC, "exhaustive"],
+    "test": [*ORDINARY, "tests"],
+    "test-all": [*ORDINARY, "exhaustive"],
 }
 SHIPPED = re.compile(r"(changelogs(?!/fragments)|docs|extensions|meta|playbooks|plugins|roles)/.")
 # .ansible-lint is for Galaxy, which lints as we do.
@@ -308,12 +308,13 @@ def summary(ends: Sequence[End], seconds: float) -> str:
     return "\n".join(lines)
 
 
-def keep(text: str) -> None:
-    """Write the page that tells of the last long run."""
+def keep(command: str, text: str) -> None:
+    """Write the page in docs/ that tells of the last run of a command."""
     git = ("git", "-C", str(CLONE), "log", "-1", "--format=%h, %s")
     commit = subprocess.run(git, check=True, stdout=subprocess.PIPE, text=True).stdout
-    when = f"{datetime.now(timezone.utc):%Y-%m-%d}, Python {sys.version.split()[0]}, commit {commit}"
-    PAGE.write_text(f"# The last `make test-all`\n\nWritten by the run itself.\n\n{when}\n```text\n{text}\n```\n")
+    when = f"{datetime.now(timezone.utc):%Y-%m-%d}, commit {commit}"
+    page = CLONE / "docs" / f"{command}.md"
+    page.write_text(f"# The last `make {command}`\n\nWritten by the run itself.\n\n{when}\n{text}\n")
 
 
 def main() -> int:
@@ -340,7 +341,7 @@ def main() -> int:
             ends += run_parts(checks, parts)
     text = summary(ends, time.monotonic() - start)
     if "exhaustive" in parts:
-        keep(text)
+        keep("test-all", f"```text\nPython {sys.version.split()[0]}\n{text}\n```")
     print(f"\n=== summary\n{text}")
     return 1 if any(end.reason for end in ends) else 0
 
