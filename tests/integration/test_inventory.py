@@ -416,6 +416,7 @@ def test_the_key_is_shown_and_kept_nowhere(lab: Lab) -> None:
     assert lab.files_with(KEY) == []
 
 
+@pytest.mark.smoke  # so that `make matrix` has it on each core
 def test_values_are_plain_wherever_there_is_no_brace(lab: Lab) -> None:
     """AWX keeps what `--export` prints, and understands no marks."""
     furnish(lab)
@@ -427,6 +428,7 @@ def test_values_are_plain_wherever_there_is_no_brace(lab: Lab) -> None:
     assert json.dumps(found).count("__ansible_unsafe") == 1
 
 
+@pytest.mark.smoke
 def test_nothing_that_the_api_tells_is_taken_for_a_template(lab: Lab) -> None:
     touched = lab.folder / "touched"
     template = f"{{{{ lookup('ansible.builtin.pipe', 'touch {touched}') }}}}"
