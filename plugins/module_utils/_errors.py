@@ -81,8 +81,10 @@ class HostUpError(Exception):
         return self
 
     def as_result(self) -> dict[str, t.Any]:
-        """The failed task's result: what is known so far, the message and the fields."""
-        result = {**self.so_far, "failed": True, "msg": visible(self.msg), "error": asdict(self.problem)}
+        """The failed task's result: what is known so far, the message, and the fields if a request has failed."""
+        result = {**self.so_far, "failed": True, "msg": visible(self.msg)}
+        if self.problem != Problem():  # else no request has failed, and there is nothing to tell
+            result["error"] = asdict(self.problem)
         if self.timed_out:
             result["timed_out"] = True
         return result

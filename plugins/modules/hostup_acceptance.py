@@ -114,7 +114,7 @@ report:
   sample: "# What the HostUp API keeps to of the contract …"
 error:
   description: The fields of a failure. See the module M(hostup.cloud.hostup_vps_iso).
-  returned: on failure
+  returned: when a request has failed
   type: dict
   sample:
     status: 401

@@ -187,7 +187,7 @@ vps:
       msg: ""
 error:
   description: The fields of a failure. See the module M(hostup.cloud.hostup_vps_iso).
-  returned: on failure
+  returned: when a request has failed
   type: dict
   sample:
     status: 401

@@ -119,31 +119,34 @@ mounted:
       mounted: true
       is_cloud_init: false
 boot_order:
-  description: The boot order, null if the API does not tell.
+  description: The devices in the order in which the VPS tries to boot from them, null if the API does not tell.
   returned: success, for a single VPS
-  type: dict
+  type: list
+  elements: str
+  sample: [scsi0, ide2]
+boot_devices:
+  description: The devices that the VPS could boot from, null if the API does not tell.
+  returned: success, for a single VPS
+  type: list
+  elements: dict
   contains:
-    order:
-      description: The devices in the order in which the VPS tries to boot from them.
-      type: list
-      elements: str
-    devices:
-      description: The label of each device.
-      type: dict
-    available_devices:
-      description: The devices that it could boot from, each with C(id), C(name) and C(type).
-      type: list
-      elements: dict
+    id:
+      description: The name of the device, as in RV(boot_order).
+      type: str
+    name:
+      description: Its label.
+      type: str
+    type:
+      description: What it is, such as V(disk), V(cdrom) or V(network).
+      type: str
   sample:
-    order: [scsi0, ide2]
-    devices: {scsi0: Disk, ide2: CD/DVD 3}
-    available_devices:
-      - id: scsi0
-        name: Disk
-        type: disk
-      - id: ide2
-        name: CD/DVD 3
-        type: cdrom
+    - id: scsi0
+      name: Disk
+      type: disk
+    - id: ide2
+      name: CD/DVD 3
+      type: cdrom
+  version_added: 0.2.0
 boots_from_iso:
   description:
     - Whether the VPS would boot from an ISO that is shown as mounted at its next start, by the boot order that the API
@@ -221,7 +224,7 @@ results:
       msg: "GET /api/v2/vps/vps_01hxb4c5d6e7f8g9h0j1k2m3n4/iso was answered with HTTP 404: Not found."
 error:
   description: The fields of a failure. See the module M(hostup.cloud.hostup_vps_iso).
-  returned: on failure
+  returned: when a request has failed
   type: dict
   sample:
     status: 401

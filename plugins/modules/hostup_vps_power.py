@@ -189,9 +189,9 @@ results:
       msg: "GET /api/v2/vps/vps_01hxb4c5d6e7f8g9h0j1k2m3n4/status was answered with HTTP 404: Not found."
 error:
   description:
-    - The fields of the failure. Those that do not apply are null.
+    - The fields of the failure, where a request has failed. Those that do not apply are null.
     - With O(vps_ids), those of the first VPS that failed.
-  returned: on failure
+  returned: when a request has failed
   type: dict
   contains:
     status:

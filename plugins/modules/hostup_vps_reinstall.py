@@ -358,9 +358,9 @@ results:
       msg: ""
 error:
   description:
-    - The fields of the failure. Those that do not apply are null.
+    - The fields of the failure, where a request has failed. Those that do not apply are null.
     - With O(vps_ids), those of the first VPS that failed.
-  returned: on failure
+  returned: when a request has failed
   type: dict
   contains:
     status:

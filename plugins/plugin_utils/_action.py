@@ -79,9 +79,11 @@ class HostUpActionBase(ActionBase):
             checked = self._validator.validate(args)
             params = checked.validated_parameters
             secrets = self.task.secrets_of(params) | checked._no_log_values
-            wrong = [*checked.error_messages, *options.null_options(args)]
+            module = self._task.resolved_action or self._task.action
+            spec = self.task.spec["argument_spec"]
+            wrong = [*options.explain(checked.errors, args, spec, module), *options.null_options(args)]
             if wrong:
-                result.update(failed=True, msg=remove_values(_explain(wrong), secrets))
+                result.update(failed=True, msg=remove_values("; ".join(wrong), secrets))
             elif self._task.async_val or (is_delegated and not is_local):
                 return self._run_module({**args, **_resolved_connection(params)}, task_vars)
             else:
@@ -152,10 +154,3 @@ def _environment(variables: dict[str, str]) -> t.Iterator[None]:
 def _resolved_connection(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """What the controller's environment says, as arguments."""
     return {name: params[name] for name, spec in options.CONNECTION.items() if "fallback" in spec and name in params}
-
-
-def _explain(messages: list[str]) -> str:
-    text = "; ".join(messages)
-    if text.startswith("missing required arguments") and "api_key" in text:
-        text += ". The API key can also come from the environment variable HOSTUP_API_KEY"
-    return text

@@ -31,13 +31,26 @@ URL = "http://192.0.2.80/images/ubuntu.iso"
 BAD = [
     Bad("wrong-key", {"api_key": "wrong"}, ("HTTP 401", "Check api_key"), 1, {"status": 401, "code": "unauthorized"}),
     Bad("broken-key", {"api_key": "broken\nkey"}, ("api_key holds", "stray line end")),
-    Bad("unknown-vps", {"vps_id": "vps_nowhere"}, ("HTTP 404", "use vps_name or vps_ip"), 1, {"code": "vps_not_found"}),
+    Bad(
+        "unknown-vps",
+        {"vps_id": "vps_nowhere"},
+        ("HTTP 404", "use vps_name or vps_ip", "as hostup_vps_id"),
+        1,
+        {"code": "vps_not_found"},
+    ),
     Bad("foreign-vps", {"vps_id": "{{ foreign }}"}, ("HTTP 403", "read:vm"), 1, {"status": 403}),
     Bad("path-as-vps", {"vps_id": "../../jobs"}, ("vps_id: '../../jobs' cannot be an ID", "vps_01h")),
     Bad("dots-as-vps", {"vps_id": None, "vps_ids": ["vps_1", ".."]}, ("vps_ids[1]: '..' cannot be an ID",)),
     Bad("dots-as-iso", {"name": None, "iso_id": ".", "state": "absent"}, ("iso_id: '.' cannot be an ID",)),
     Bad("empty-vps", {"vps_id": ""}, ("vps_id is empty", "vps_01h")),
-    Bad("unknown-name", {"vps_id": None, "vps_name": "web-99"}, ("vps_name", "no VPS with the name 'web-99'"), 1),
+    Bad(
+        "unknown-name",
+        {"vps_id": None, "vps_name": "web-99"},
+        ("vps_name", "no VPS with the name 'web-99'. hostup.cloud.hostup_vps_info lists them."),
+        1,
+    ),
+    Bad("names-as-ids", {"vps_id": None, "vps_ids": ["web-01"]}, ("web-01", "For vps_ids, the inventory"), 1),
+    Bad("key-and-word", {"api_key": "Bearer x"}, ("begins with the word Bearer", "the key alone")),
     Bad("unknown-ip", {"vps_id": None, "vps_ip": "192.0.2.99"}, ("vps_ip", "no VPS with the primary address"), 1),
     Bad("no-ip", {"vps_id": None, "vps_ip": "web-01"}, ("vps_ip: 'web-01' is not an IP address",)),
     Bad("no-vps", {"vps_id": None}, ("one of the following is required: vps_id, vps_name, vps_ip",)),
@@ -84,7 +97,7 @@ BAD = [
         "device-not-there", {"state": "mounted", "device": "ide0"}, ("no such drive", "ide2: empty, ide3: no drive"), 1
     ),
     Bad("state", {"state": "gone"}, ("value of state must be one of",)),
-    Bad("unknown-option", {"nmae": "x"}, ("nmae", "Supported parameters include")),
+    Bad("unknown-option", {"nmae": "x"}, ("Unsupported parameters for", "nmae", "Supported")),
     Bad(
         "no-wait",
         {"name": "new.iso", "url": URL, "state": "mounted", "wait": False},

@@ -19,7 +19,7 @@ from support.lab import ISO_BYTES, SLOW_SHELLS_LAST, Lab, iso_task
 
 def test_redirects_are_resolved_before_the_api_is_asked(lab: Lab, redirect: str) -> None:
     refused = lab.iso(url=redirect, name="latest.iso")
-    assert "redirect" in refused["msg"] and refused["changed"] is False
+    assert "set resolve_redirects: true" in refused["msg"] and refused["changed"] is False
     result = lab.iso(url=redirect, name="latest.iso", resolve_redirects=True)
     assert result["actions"] == ["download"]
     assert lab.calls.writes()[-1].body["url"] == lab.url

@@ -123,8 +123,9 @@ def test_the_status_is_that_of_http() -> None:
 
 def test_as_result() -> None:
     error = HostUpError("No.")
-    assert error.as_result() == {"failed": True, "msg": "No.", "error": asdict(Problem())}
-    assert error.as_result()["error"].keys() == FIELDS
+    assert error.as_result() == {"failed": True, "msg": "No."}, "no error full of nulls"
+    refused = HostUpError("Not today.", Problem(403, method="GET", path="/")).as_result()["error"]
+    assert refused.keys() == FIELDS and (refused["status"], refused["code"]) == (403, None)
     late = HostUpError("Late.", timed_out=True)
     late.so_far = {"actions": ["mount"], "msg": "overwritten"}
     assert late.as_result()["timed_out"] is True

@@ -32,11 +32,13 @@ from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.pacing import Pace
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.rate_gate import LONGEST_PAUSE
 
+SILENT_PATIENCE = 5.0  # seconds of waiting between tries before a line tells of them
 NOT_READY_PATIENCE = 60.0  # seconds of "vps_not_ready" before it is told
 LONGEST_BACKOFF = 30.0  # seconds
 PAGE_SIZE = 100  # the API's largest
 # compiled here, before Ansible forks
 KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
+BEARER_PATTERN = re.compile(r"bearer\b", re.IGNORECASE)
 SECONDS_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)?")
 DELIMITER = re.compile(r"[/\\]")
 POWER_PATTERN = re.compile(r"/api/v2/vps/[^/]+/actions/.*")
@@ -46,7 +48,8 @@ ADVICE = {
     "verification_failed": "HostUp wants the account to be verified first: log in there, or write to their support.",
     "cloud_storage_limit_exceeded": "The account's storage is used up: delete what is not needed, such as ISOs with "
     "state=absent, or have HostUp raise the limit.",
-    "vps_not_found": "IDs start with vps_; to select a VPS by its name or address use vps_name or vps_ip.",
+    "vps_not_found": "IDs start with vps_; to select a VPS by its name or address use vps_name or vps_ip. For vps_ids, "
+    "the inventory hostup.cloud.hostup_vps has the IDs of all, as hostup_vps_id.",
 }
 
 
@@ -66,6 +69,8 @@ class Connection:
         """Check the connection options. Raises HostUpError, and never quotes the key."""
         if not params["api_key"]:
             raise HostUpError("api_key is required: set the option or the environment variable HOSTUP_API_KEY.")
+        if BEARER_PATTERN.match(params["api_key"]):
+            raise HostUpError("api_key begins with the word Bearer: give the key alone, the word is added here.")
         if not KEY_PATTERN.fullmatch(params["api_key"]):
             raise HostUpError(
                 "api_key holds a blank, a line break or a character beyond ASCII. "
@@ -228,6 +233,7 @@ class Client:
                 Problem(method=method, path=path),
             )
         faults = refusals = not_ready = 0
+        waited = 0.0
         not_ready_until = _clock.monotonic() + NOT_READY_PATIENCE
         while True:
             sent_at = self._pace.wait()
@@ -258,6 +264,9 @@ class Client:
                         timed_out=True,
                     ) from None
             if not is_refused:  # else the gate makes it wait
+                waited += delay
+                if waited >= SILENT_PATIENCE:
+                    self.say_once(f"{self.origin} does not answer as it should: asking again for a while")
                 _clock.sleep(delay)
 
     def _once(
@@ -285,8 +294,10 @@ class Client:
                 proxies=self._proxies,
             )
         except transport.TRANSPORT_ERRORS as error:
+            way, fault = transport.tell_proxy(self._proxies), transport.explain_fault(error, timeout)
+            hint = " Is api_base right?" if transport.is_unknown_host(error) and not way else ""
             raise HostUpError(
-                f"{method} {path} at {self.origin} got no answer: {transport.explain_fault(error, timeout)}.",
+                f"{method} {path} at {self.origin}{way} got no answer: {fault}.{hint}",
                 Problem(method=method, path=path),
                 transient=not transport.is_tls_fault(error),
                 outcome_unknown=method != "GET",
@@ -358,6 +369,11 @@ def _advice(method: str, problem: Problem) -> str:
         )
     if problem.code in ADVICE:
         return f" {ADVICE[problem.code]}"
+    if problem.status == 409 and method == "DELETE":
+        return (
+            " An ISO that is mounted is not deleted: unmount it there first. hostup.cloud.hostup_vps_iso_info with the "
+            "vps_ids of all your VPSs tells where, as the playbook hostup.cloud.library does."
+        )
     if problem.status == 403:
         scope = "power:vm" if POWER_PATTERN.fullmatch(problem.path or "") else SCOPES[method]
         return f" This request needs an API key with the scope {scope}, minted by the owner of the VPS" + (

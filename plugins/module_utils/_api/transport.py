@@ -113,6 +113,16 @@ def proxies_for(url: str) -> dict[str, str]:
     )
 
 
+def tell_proxy(proxies: t.Mapping[str, str]) -> str:
+    """The way through a proxy in words, with the variable that names it; empty for none. Its password is not told."""
+    for scheme, proxy in proxies.items():
+        variables = (f"{scheme}_proxy", "all_proxy")
+        source = next((name for name in os.environ if name.lower() in variables and os.environ[name] == proxy), "")
+        place = (proxy.partition("//")[2] or proxy).rpartition("@")[2].rstrip("/")
+        return f" through the proxy {place} ({source or scheme.upper() + '_PROXY'})"
+    return ""
+
+
 def _is_in_one_of(networks: str, host: str) -> bool:
     """Whether NO_PROXY names a network that an address lies in."""
     for network in networks.replace(" ", "").split(","):
@@ -257,15 +267,27 @@ def is_tls_fault(error: Exception) -> bool:
     return isinstance(error, requests.exceptions.SSLError)
 
 
+def is_unknown_host(error: BaseException) -> bool:
+    """Whether there is no address for the host's name."""
+    causes: t.Iterator[BaseException] = _causes(error)
+    return any(isinstance(cause, socket.gaierror) for cause in causes)
+
+
+def _causes(error: BaseException) -> t.Iterator[BaseException]:
+    """The error, and what has led to it."""
+    cause: BaseException | None = error
+    while cause:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def explain_fault(error: Exception, timeout: float) -> str:
     """The reason of a requests exception in plain words, without the library's object dumps."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no connection within {timeout:.0f} s (see api_timeout)"
     if isinstance(error, requests.exceptions.Timeout):
         return f"no whole answer came within {timeout:.0f} s (see api_timeout)"
-    cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = t.cast(BaseException, cause.__cause__ or cause.__context__)
+    [*_later, cause] = _causes(error)
     if isinstance(cause, socket.timeout):  # what requests calls a failed connection, once the answer has begun
         return f"no whole answer came within {timeout:.0f} s (see api_timeout)"
     words = str(cause) or type(cause).__name__

@@ -80,7 +80,8 @@ def find_vps(client: Client, params: t.Mapping[str, t.Any]) -> str:
     if not found:
         raise HostUpError(
             f"{option}: this API key's owner has no VPS with the "
-            f"{'name' if option == 'vps_name' else 'primary address'} {params[option]!r}."
+            f"{'name' if option == 'vps_name' else 'primary address'} {params[option]!r}. "
+            "hostup.cloud.hostup_vps_info lists them."
         )
     listed = ", ".join(f"{vps['id']} ({vps.get('name')}, {vps.get('primaryIp')})" for vps in found)
     raise HostUpError(

@@ -51,6 +51,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.state import NO_
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads, Turn
 
 UNDER_WAY = re.compile(r"download|progress|already|exist", re.IGNORECASE)
+REDIRECT = re.compile("redirect", re.IGNORECASE)
 MOST_STEPS = 12  # the longest way is four drives to empty and to attach again, and a file to delete
 
 
@@ -296,6 +297,8 @@ class IsoApplier:
     def _tell_of_download(self, error: HostUpError, turn: Turn) -> None:
         """Note a failure, or tell what becomes of a download that goes on."""
         job = self.progress.record.job
+        if REDIRECT.search(error.msg):
+            error.add(after="HostUp follows no redirects itself: set resolve_redirects: true.")
         if job and job.has_failed:
             turn.failed()
         elif job and not job.finished and (self.wish.job_id or (turn.job and turn.is_kept)):

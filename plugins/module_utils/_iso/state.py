@@ -60,10 +60,9 @@ class Slot(t.NamedTuple):
 
 
 class BootOrder(t.NamedTuple):
-    """``order`` lists device names, ``devices`` their labels."""
+    """``order`` lists device names."""
 
     order: list[str]
-    devices: dict[str, str]
     available_devices: list[dict[str, str | None]]
 
 
@@ -175,10 +174,9 @@ def _parse_iso(item: t.Mapping[str, t.Any]) -> Iso:
 
 
 def _parse_boot_order(item: t.Mapping[str, t.Any]) -> BootOrder:
-    order, devices, bootable = item.get("order"), item.get("devices"), item.get("availableDevices")
+    order, bootable = item.get("order"), item.get("availableDevices")
     return BootOrder(
         order=[str(device) for device in order] if isinstance(order, list) else [],
-        devices={str(name): str(label) for name, label in devices.items()} if isinstance(devices, dict) else {},
         available_devices=[
             {key: text(device, key) for key in ("id", "name", "type")}
             for device in (bootable if isinstance(bootable, list) else [])
@@ -200,7 +198,6 @@ def parse_storage(body: t.Mapping[str, t.Any]) -> BootOrder | None:
         return None
     return BootOrder(
         order=sorted(places, key=lambda name: places[name]),
-        devices={name: text(disk, "name") or name for name, disk in devices.items()},
         available_devices=[
             {"id": name, "name": text(disk, "name"), "type": "cdrom" if disk.get("isCdrom") is True else "disk"}
             for name, disk in devices.items()

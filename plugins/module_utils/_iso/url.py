@@ -13,6 +13,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.transport import
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 
 SUFFIXES = {"gzip": (".gz",), "lzo": (".lzo",), "zstd": (".zst", ".zstd"), "bzip2": (".bz2",)}
+NOT_UNPACKED = (".xz", ".zip", ".7z")  # by the API
 SHORTEST_ALONE = 4  # characters of what is masked wherever it stands; what is shorter is a part of many words
 SECRET_NAME = re.compile(r"sig|token|key|pass|pwd|secret|auth|cred", re.IGNORECASE)
 ONLY_LETTERS = re.compile(r"[A-Za-z_-]*")
@@ -50,6 +51,21 @@ def file_name(url: str, decompress: str) -> str:
     if not name:
         raise HostUpError(f"url {mask_url(url)!r} has no file name at the end of its path: give one with name.")
     return name
+
+
+def tell_packed(url: str) -> str:
+    """What to do about a URL whose file has to be unpacked before anything boots from it; empty for any other."""
+    path = urlsplit(url).path.lower()
+    found = ((suffix, how) for how, suffixes in SUFFIXES.items() for suffix in suffixes if path.endswith(suffix))
+    for suffix, how in found:
+        return (
+            f"url ends in {suffix} and decompress is none: it would lie in the library as it is, and nothing boots "
+            f"from it. Set decompress: {how}."
+        )
+    for suffix in NOT_UNPACKED:
+        if path.endswith(suffix):
+            return f"url ends in {suffix}, which HostUp does not unpack: give the URL of the ISO itself."
+    return ""
 
 
 def check_file_name(name: str) -> None:

@@ -199,7 +199,10 @@ def summary(results: list[Result], *, with_diff: bool) -> Result:
         others = [", ".join(vps_ids) for vps_ids in list(whose.values())[MOST_REASONS:]]
         msg = f"{len(failed)} of {len(results)} VPSs failed." + "".join(reasons[:MOST_REASONS])
         msg += f" And (see results): {', '.join(others)}." if others else ""
-        result.update(failed=True, msg=msg, error=failed[0]["error"])
+        result.update(failed=True, msg=msg)
+        with_fields = [one for one in failed if "error" in one]
+        if with_fields:
+            result["error"] = with_fields[0]["error"]
         if any(one.get("timed_out") for one in failed):
             result["timed_out"] = True
     return result

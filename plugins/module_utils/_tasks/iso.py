@@ -32,6 +32,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.url import (
     check_url,
     file_name,
     mask_url,
+    tell_packed,
     url_secrets,
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
@@ -114,7 +115,7 @@ def secrets_of_url(params: Params) -> set[str]:
 
 def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Result:
     sources = Sources(client.timeout)
-    find_url = url_finder(sources, params, wish, context)
+    find_url = url_finder(client, sources, params, wish, context)
     if wish.refresh:
         wish = replace(wish, length=source_length(sources, params, wish))
     downloads = downloads_of(client)
@@ -143,10 +144,17 @@ def _work(client: Client, params: Params, wish: IsoWish, context: Context) -> Re
     return on_selected(client, params, context, on_vps)
 
 
-def url_finder(sources: Sources, params: Params, wish: IsoWish, context: Context) -> t.Callable[[], str]:
-    """Tells what the API is to download from."""
+def url_finder(
+    client: Client, sources: Sources, params: Params, wish: IsoWish, context: Context
+) -> t.Callable[[], str]:
+    """Tells what the API is to download from; warns of what will be of no use."""
+    warnings = [tell_packed(wish.url)] if wish.url and wish.decompress == "none" else []
 
     def find_url() -> str:
+        while warnings:
+            warning = warnings.pop()
+            if warning:
+                client.warn(warning)
         if not params["resolve_redirects"]:
             return str(wish.url)
         url = sources.find(str(wish.url)).url

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import typing as t
 
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
+from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import ONE_VPS
 
@@ -57,3 +59,37 @@ def null_options(given: t.Mapping[str, t.Any]) -> list[str]:
         if isinstance(values, list):
             places.update({f"{name}[{index}]": value for index, value in enumerate(values)})
     return [f"{place} is null: leave it out, or say what is meant" for place, value in places.items() if value is None]
+
+
+def explain(
+    errors: t.Collection[AnsibleValidationError], given: t.Mapping[str, t.Any], spec: t.Mapping[str, t.Any], module: str
+) -> list[str]:
+    """What Ansible finds wrong with options, in words that say what to do. ``module`` is its full name.
+
+    A name that is mistyped comes first: others may be missed because of it.
+    """
+    others = [_with_source(error.msg, given) for error in errors if not isinstance(error, UnsupportedError)]
+    is_mistyped = any(isinstance(error, UnsupportedError) for error in errors)
+    return [unsupported(given, spec, module), *others] if is_mistyped else others
+
+
+def unsupported(given: t.Mapping[str, t.Any], spec: t.Mapping[str, t.Any], module: str) -> str:
+    """Which options there are none of, and what may have been meant."""
+    supported = sorted({*spec, *(alias for option in spec.values() for alias in option.get("aliases", ()))})
+    wrong = []
+    for name in sorted(set(given) - set(supported)):
+        close = difflib.get_close_matches(name, supported, n=1)
+        wrong.append(f"{name} (did you mean {close[0]}?)" if close else name)
+    return f"Unsupported parameters for {module}: {', '.join(wrong)}. Supported: {', '.join(supported)}."
+
+
+def _with_source(message: str, given: t.Mapping[str, t.Any]) -> str:
+    """The message, with the environment variable that the value has come from or can come from."""
+    for name, spec in CONNECTION.items():
+        _fallback, variables = spec.get("fallback", (None, ()))
+        for variable in variables:
+            if f"'{name}'" in message and name not in given and os.environ.get(variable):
+                return f"{message}. It comes from the environment variable {variable}."
+    if message.startswith("missing required arguments") and "api_key" in message:
+        return f"{message}. The API key can also come from the environment variable HOSTUP_API_KEY."
+    return message

@@ -115,7 +115,7 @@ def _address(text: str) -> str:
 def _work(client: Client, params: Params, wish: ReinstallWish, context: Context) -> Result:
     is_needed = wish.iso.refresh or params["resolve_redirects"]
     sources = Sources(client.timeout if is_needed else LOOK_SECONDS)
-    find_url = url_finder(sources, params, wish.iso, context)
+    find_url = url_finder(client, sources, params, wish.iso, context)
     length = None if wish.proof == GIVEN else source_length(sources, params, wish.iso)
     wish = wish._replace(iso=replace(wish.iso, length=length))
     find_target = _targets(client, params, wish)

@@ -114,6 +114,8 @@ def test_bad_origins(api_base: str, says: str) -> None:
         ({"api_key": "sesåme"}, "beyond ASCII"),
         ({"api_timeout": 0}, "api_timeout must be at least 1"),
         ({"api_retries": -1}, "api_retries must be 0 or more"),
+        ({"api_key": "Bearer sesame"}, "give the key alone"),
+        ({"api_key": "bearer"}, "give the key alone"),
         ({"api_base": "ftp://x"}, "api_base"),
     ],
 )
@@ -159,6 +161,17 @@ def test_reads_are_repeated_no_more_than_asked(site: Site, fault: dict[str, Any]
     assert len(site.calls) == 4
     assert (error.transient, error.outcome_unknown, error.timed_out) == (True, False, False)
     assert (error.problem.method, error.problem.path) == ("GET", site.iso_path)
+
+
+def test_tries_that_take_long_are_told_once(site: Site) -> None:
+    site.fault("problem", times=None)
+    refused(site, READ, api_retries=2)
+    assert site.said == [], "that took 1.7 s"
+    client = site.client(api_retries=7)
+    for _time in range(2):
+        with pytest.raises(HostUpError):
+            client.get(site.iso_path)
+    assert site.said == [f"{site.emulator.url} does not answer as it should: asking again for a while"]
 
 
 @every_fault
@@ -292,6 +305,11 @@ def test_a_host_name_that_cannot_be(site: Site, api_base: str) -> None:
         site.client(api_base=api_base).get("/api/v2/vps")
 
 
+def test_a_host_that_nobody_knows(site: Site) -> None:
+    with pytest.raises(HostUpError, match=r"cloud.hostup.invalid got no answer: .*\. Is api_base right\?$"):
+        site.client(api_base="https://cloud.hostup.invalid", api_retries=0).get("/api/v2/vps")
+
+
 # --- answers
 
 
@@ -354,6 +372,15 @@ def test_advice(site: Site, status: int, code: str, advice: str) -> None:
     error = refused(site, READ)
     assert advice in error.msg and len(site.calls) == 1
     assert ("scope" in error.msg) is (status == 403 and not code)
+
+
+def test_a_deletion_of_what_is_mounted(site: Site) -> None:
+    site.fault("problem", status=409, code="iso_in_use", times=None)
+    with pytest.raises(
+        HostUpError, match=r"unmount it there first\. hostup\.cloud\.hostup_vps_iso_info .* tells where"
+    ):
+        site.client().delete(f"{site.iso_path}/{site.iso.id}")
+    assert "unmount it there" not in refused(site, WRITE).msg
 
 
 # --- the edge
@@ -537,13 +564,16 @@ def test_a_proxy_that_shows_its_password(site: Site, web: Web, monkeypatch: pyte
 
     web.pages["127.0.0.1:9"] = refuse
     monkeypatch.setenv("HTTPS_PROXY", web.url.replace("//", "//ann:ses%2Fame@"))
+    told = ""
     for attempt in (
         lambda: site.client(api_base="https://127.0.0.1:9", api_retries=0).get("/x"),
         lambda: find_source("https://127.0.0.1:9/a.iso", 5),
     ):
         with pytest.raises(HostUpError, match="is no good") as caught:
             attempt()
-        assert "ses" not in caught.value.msg
+        told += caught.value.msg
+    assert "ses" not in told
+    assert f" through the proxy {web.url.partition('//')[2]} (HTTPS_PROXY) got no answer" in told
     assert base64.b64decode(web.asked[0][2]["Proxy-Authorization"].partition(" ")[2]) == b"ann:ses/ame"
 
 
@@ -644,7 +674,8 @@ def dead_proxy(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:  # no
 
 @pytest.mark.usefixtures("dead_proxy")
 def test_the_proxy_of_the_environment(tls_site: Site, tls_web: Web, web: Web, ca_path: str) -> None:
-    assert "refused" in refused(tls_site, READ, ca_path=ca_path, api_retries=0).msg
+    told = refused(tls_site, READ, ca_path=ca_path, api_retries=0).msg
+    assert " through the proxy 127.0.0.1:9 (ALL_PROXY) got no answer: " in told and "refused" in told
     for mirror in (tls_web, web):
         with pytest.raises(HostUpError, match="cannot be reached from here"):
             find_source(mirror.add("/a.iso"), 5)

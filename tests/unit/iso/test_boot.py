@@ -16,7 +16,7 @@ def media(order: str | None, *loaded: str, cloud_init: str = "") -> Media:
     mounts = [Mount(device, f"iso_{device}", True, False) for device in loaded]
     mounts += [Mount(device, None, True, True) for device in cloud_init.split()]
     devices: list[dict[str, str | None]] = [{"id": device, "type": kind} for device, kind in TYPES.items()]
-    return Media((), tuple(mounts), (), BootOrder(order.split(), {}, devices) if order is not None else None)
+    return Media((), tuple(mounts), (), BootOrder(order.split(), devices) if order is not None else None)
 
 
 @pytest.mark.parametrize(

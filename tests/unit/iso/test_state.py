@@ -76,7 +76,6 @@ def test_the_example_of_the_provider() -> None:
         ),
         boot_order=BootOrder(
             order=["scsi0", "ide2"],
-            devices={"scsi0": "Disk", "ide2": "CD/DVD 3"},
             available_devices=[
                 {"id": "scsi0", "name": "Disk", "type": "disk"},
                 {"id": "ide2", "name": "CD/DVD 3", "type": "cdrom"},
@@ -114,7 +113,6 @@ def test_boot_order_of_the_storage_read() -> None:
     other = {"device": "ide3", "isCdrom": True, "bootOrder": None}
     order = parse_storage({"disks": [disk, drive, other, {"bootOrder": 3}, "?"]})
     assert order and order.order == ["ide2", "scsi0"]
-    assert order.devices == {"scsi0": "Disk", "ide2": "ide2", "ide3": "ide3"}
     assert [device["type"] for device in order.available_devices] == ["disk", "cdrom", "cdrom"]
 
 

@@ -15,6 +15,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._iso.url import (
     check_url,
     file_name,
     mask_url,
+    tell_packed,
     url_secrets,
 )
 
@@ -37,6 +38,22 @@ if TYPE_CHECKING:
 )
 def test_good_urls(url: str) -> None:
     check_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://example.com/a.iso", ""),
+        ("https://example.com/a.iso?name=b.gz", ""),
+        ("https://example.com/a.iso.gz?x=1", "Set decompress: gzip."),
+        ("https://example.com/A.ISO.ZST", "Set decompress: zstd."),
+        ("https://example.com/a.iso.zstd", "url ends in .zstd and decompress is none"),
+        ("https://example.com/a.iso.xz", "url ends in .xz, which HostUp does not unpack"),
+    ],
+)
+def test_packed_files(url: str, says: str) -> None:
+    told = tell_packed(url)
+    assert says in told and bool(says) is bool(told)
 
 
 @pytest.mark.parametrize(
