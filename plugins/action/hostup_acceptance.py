@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.acceptance import ACCEPTANCE
+from ansible_collections.hostup.cloud.plugins.modules import hostup_acceptance
 from ansible_collections.hostup.cloud.plugins.plugin_utils._action import HostUpActionBase
+
+main = hostup_acceptance.main  # ansible-lint looks here for what checks the options of a playbook
 
 
 class ActionModule(HostUpActionBase):

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.info import VPS_INFO
+from ansible_collections.hostup.cloud.plugins.modules import hostup_vps_info
 from ansible_collections.hostup.cloud.plugins.plugin_utils._action import HostUpActionBase
+
+main = hostup_vps_info.main  # ansible-lint looks here for what checks the options of a playbook
 
 
 class ActionModule(HostUpActionBase):

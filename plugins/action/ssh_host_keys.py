@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.ssh_host_keys import SSH_HOST_KEYS
+from ansible_collections.hostup.cloud.plugins.modules import ssh_host_keys
 from ansible_collections.hostup.cloud.plugins.plugin_utils._action import HostUpActionBase
+
+main = ssh_host_keys.main  # ansible-lint looks here for what checks the options of a playbook
 
 
 class ActionModule(HostUpActionBase):

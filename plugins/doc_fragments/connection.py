@@ -11,9 +11,8 @@ options:
   api_key:
     description:
       - The API key. It needs the scopes named under B(Requirements).
-      - If it is not set or empty, the environment variable E(HOSTUP_API_KEY) is used.
+      - If it is not set or empty, the environment variable E(HOSTUP_API_KEY) is used. One of the two is needed.
     type: str
-    required: true
   api_base:
     description:
       - Where the API is. A trailing V(/), V(/api) or V(/api/v2) makes no difference.

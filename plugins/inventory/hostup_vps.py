@@ -104,7 +104,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.vps import VPS_P
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, visible
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.notes import name_of
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks.options import CONNECTION
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.options import CONNECTION, explain
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import INFO_DEADLINE
 from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
@@ -122,8 +122,6 @@ PARENT = "hostup"
 HOST_NAME = re.compile(r"\w[\w.-]*")  # what --limit and `hosts` take for one host
 MOST_LISTED = 10  # VPSs that a warning lists
 RESERVED = {PARENT, "all", "ungrouped", *C.LOCALHOST}
-# a key that is missing is told by the client, with what to do about it
-SPEC = {**CONNECTION, "api_key": {**CONNECTION["api_key"], "required": False}}
 
 Item = dict[str, t.Any]
 
@@ -162,24 +160,22 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         """Fill the inventory, from the cache where it is to be used and valid."""
         super().parse(inventory, loader, path, cache)
-        checked = self._validated(self._read_config_data(path))
+        given = self._connection_options(self._read_config_data(path))
+        checked = ArgumentSpecValidator(CONNECTION).validate(given)
         secrets = {checked.validated_parameters.get("api_key")} - {None, ""}
         try:
             if checked.error_messages:
-                raise HostUpError("; ".join(checked.error_messages))
+                raise HostUpError("; ".join(explain(checked.errors, given, CONNECTION, self.NAME)))
             items = self._kept_or_read(Connection.from_params(checked.validated_parameters), path, cache)
         except HostUpError as error:
             raise AnsibleParserError(remove_values(visible(error.msg), secrets)) from None
         self._fill(items)
 
-    def _validated(self, config: t.Mapping[str, t.Any]) -> t.Any:
-        """The connection options, as far as they are valid."""
+    def _connection_options(self, config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """Those of the file. An empty one leaves the environment variable its say."""
         self.templar.available_variables = self._vars
-        given = {name: plain(self.templar.template(config[name])) for name in SPEC if name in config}
-        # an empty option leaves the environment variable its say
-        return ArgumentSpecValidator(SPEC).validate(
-            {name: value for name, value in given.items() if value not in (None, "")}
-        )
+        given = {name: plain(self.templar.template(config[name])) for name in CONNECTION if name in config}
+        return {name: value for name, value in given.items() if value not in (None, "")}
 
     def _kept_or_read(self, connection: Connection, path: str, cache: bool) -> list[Item]:
         """The VPSs, from the cache of this file, origin and key where it is wanted and valid. Raises HostUpError."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule, _load_params
+from ansible.module_utils import basic
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.options import null_options
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable
@@ -15,8 +15,8 @@ from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Ru
 def run_as_module(task: Runnable) -> None:
     """Validate, run without progress lines, and exit."""
     # AnsibleModule adds nulls of its own; there are no parameters where ansible-test only looks at the spec
-    wrong = null_options(_load_params() or {})
-    module = AnsibleModule(**task.spec, supports_check_mode=True)
+    wrong = null_options(basic._load_params() or {})
+    module = basic.AnsibleModule(**task.spec, supports_check_mode=True)
     if wrong:
         module.fail_json("; ".join(wrong))
     module.no_log_values.update(task.secrets_of(module.params))

@@ -28,7 +28,7 @@ def _from_env(name: str) -> tuple[t.Callable[[str], str], list[str]]:
 
 
 CONNECTION: dict[str, dict[str, t.Any]] = {
-    "api_key": {"type": "str", "required": True, "no_log": True, "fallback": _from_env("HOSTUP_API_KEY")},
+    "api_key": {"type": "str", "no_log": True, "fallback": _from_env("HOSTUP_API_KEY")},
     "api_base": {"type": "str", "default": "https://cloud.hostup.se", "fallback": _from_env("HOSTUP_API_BASE")},
     "api_timeout": {"type": "int", "default": 30, "fallback": _from_env("HOSTUP_API_TIMEOUT")},
     "api_retries": {"type": "int", "default": 5, "fallback": _from_env("HOSTUP_API_RETRIES")},
@@ -84,12 +84,10 @@ def unsupported(given: t.Mapping[str, t.Any], spec: t.Mapping[str, t.Any], modul
 
 
 def _with_source(message: str, given: t.Mapping[str, t.Any]) -> str:
-    """The message, with the environment variable that the value has come from or can come from."""
+    """The message, with the environment variable that the value has come from."""
     for name, spec in CONNECTION.items():
         _fallback, variables = spec.get("fallback", (None, ()))
         for variable in variables:
             if f"'{name}'" in message and name not in given and os.environ.get(variable):
                 return f"{message}. It comes from the environment variable {variable}."
-    if message.startswith("missing required arguments") and "api_key" in message:
-        return f"{message}. The API key can also come from the environment variable HOSTUP_API_KEY."
     return message

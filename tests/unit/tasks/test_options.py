@@ -37,9 +37,3 @@ def test_a_bad_number_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     assert "the environment variable HOSTUP_API_TIMEOUT" in explained(vps_id="vps_1", api_key="x")
     told = explained(vps_id="vps_1", api_key="x", api_timeout="later")
     assert "api_timeout" in told and "HOSTUP_API_TIMEOUT" not in told
-
-
-def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HOSTUP_API_KEY", raising=False)
-    told = explained(vps_id="vps_1")
-    assert "missing required arguments: api_key" in told and "the environment variable HOSTUP_API_KEY" in told
