@@ -38,7 +38,7 @@ LONGEST_BACKOFF = 30.0  # seconds
 PAGE_SIZE = 100  # the API's largest
 # compiled here, before Ansible forks
 KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
-BEARER_PATTERN = re.compile(r"bearer\b", re.IGNORECASE)
+BEARER_PATTERN = re.compile(r"bearer(\s|$)", re.IGNORECASE)
 SECONDS_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)?")
 DELIMITER = re.compile(r"[/\\]")
 POWER_PATTERN = re.compile(r"/api/v2/vps/[^/]+/actions/.*")
@@ -369,9 +369,9 @@ def _advice(method: str, problem: Problem) -> str:
         )
     if problem.code in ADVICE:
         return f" {ADVICE[problem.code]}"
-    if problem.status == 409 and method == "DELETE":
+    if problem.status == 409 and method == "DELETE" and problem.code not in ("vps_not_ready", "upstream_failed"):
         return (
-            " An ISO that is mounted is not deleted: unmount it there first. hostup.cloud.hostup_vps_iso_info with the "
+            " What is mounted is not deleted: unmount it there first. hostup.cloud.hostup_vps_iso_info with the "
             "vps_ids of all your VPSs tells where, as the playbook hostup.cloud.library does."
         )
     if problem.status == 403:

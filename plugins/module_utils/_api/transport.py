@@ -269,8 +269,7 @@ def is_tls_fault(error: Exception) -> bool:
 
 def is_unknown_host(error: BaseException) -> bool:
     """Whether there is no address for the host's name."""
-    causes: t.Iterator[BaseException] = _causes(error)
-    return any(isinstance(cause, socket.gaierror) for cause in causes)
+    return any(isinstance(cause, socket.gaierror) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> t.Iterator[BaseException]:
