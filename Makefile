@@ -39,9 +39,11 @@ venv:
 	@stamp=$$({ pwd; $(PYTHON) -c 'import sys; print(sys.base_prefix, sys.version)'; \
 	        cat tests/requirements.txt; } | cksum) && \
 	if [ "$$stamp" != "$$(cat .venv/stamp 2>/dev/null)" ]; then \
-	    echo "Setting up .venv ..." && \
+	    echo "Setting up .venv: some 150 packages are fetched, which take 400 MB of disk ..." && \
 	    $(PYTHON) -m venv --clear .venv && \
-	    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt && \
+	    { .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off -r tests/requirements.txt; \
+	      echo "ended $$?"; } | awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " are there"; fflush() } \
+	        /^Installing/ { print "  all are there, and are installed"; fflush() } /^ended/ { exit $$2 }' && \
 	    echo "$$stamp" >.venv/stamp; \
 	fi
 
