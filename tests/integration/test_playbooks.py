@@ -168,7 +168,7 @@ def test_library_is_listed(lab: Lab, library: dict[str, Iso]) -> None:
     done = run(lab, "library")
     assert done.code == 0, done.output
     free = [library[name] for name in ("old", "twin", "other twin")]
-    assert done.of("Show what is mounted nowhere")["msg"] == [f"{iso.id}  {iso.name}  1.5" for iso in free]
+    assert done.of("Show what is mounted nowhere")["msg"] == [f"{iso.id}  {iso.name}  1.5 GB" for iso in free]
     assert steps(lab) == []
 
 

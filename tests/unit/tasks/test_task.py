@@ -104,6 +104,21 @@ def test_the_name_comes_from_the_url(site: Site, web: Web) -> None:
     assert result["job"].keys() == {"id", "status", "progress"}
 
 
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_file_that_is_left_packed_is_warned_of_before_it_is_ordered(site: Site, web: Web, check_mode: bool) -> None:
+    url = web.add("/a.iso.gz", body=b"iso")
+    [warning] = run(site, url=url, check_mode=check_mode)["warnings"]
+    assert "Set decompress: gzip." in warning
+    assert "warnings" not in run(site, url=url, name="ubuntu.iso", check_mode=check_mode), "nothing is ordered"
+    assert "warnings" not in run(site, url=web.add("/b.iso", body=b"iso"), check_mode=check_mode)
+
+
+def test_a_source_that_redirects(site: Site, web: Web) -> None:
+    web.add("/mirror/x.iso", body=b"iso")
+    start = web.add("/a.iso", 302, Location="/mirror/x.iso")
+    assert failed(site, url=start)["msg"].endswith("set resolve_redirects: true.")
+
+
 def test_resolve_redirects_hands_over_the_end(site: Site, web: Web) -> None:
     end = web.add("/mirror/x.iso", body=b"iso")
     start = web.add("/a.iso", 302, Location="/mirror/x.iso")
