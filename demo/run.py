@@ -3,23 +3,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.server
 import io
+import json
+import math
 import os
-import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import pycdlib
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "emulator"))
@@ -32,99 +34,116 @@ CLONE = Path(__file__).resolve().parent.parent
 ISO_NAME = "installer.iso"
 ISO_BYTES = 3_000_000
 DOWNLOAD_SECONDS = 6.0
-PATIENCE = 120.0  # seconds for one ansible-playbook
+PATIENCE = 120.0  # seconds for one command
+MOST_LINES, MOST_COLUMNS = 200, 80
+AGAIN = "The same again: nothing is left to do"
 FOREIGN_SETTINGS = ("ANSIBLE_", "HOSTUP_", "PYTHON")
-COUNTER = re.compile(r"(\w+)=(\d+)")
-COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 INTRODUCTION = """\
 An emulator of the HostUp API runs on this machine, with {count} VPSs that do not
-exist: {names}. A small ISO image is served from here, too.
-Ansible knows nothing of that: it runs the playbooks in demo/ as they are, and
-the collection sends real requests. Three environment variables tell it where
-the API is (HOSTUP_API_BASE), the key (HOSTUP_API_KEY), and the URL of the image
-(DEMO_ISO_URL).
+exist: {names}. A file that stands for an ISO is served, too.
+Ansible knows nothing of that: it runs what is in demo/ as it is, and the
+collection sends real requests. Three environment variables tell it where the
+API is (HOSTUP_API_BASE), the key (HOSTUP_API_KEY), and the URL of the image
+(DEMO_ISO_URL). Each task is shown with what it did and the requests it sent."""
 
-Lines that begin with "api>" are the requests that reached the emulator, below
-the task that sent them; paths are shown without their /api/v2, IDs as "…".
-All other lines are Ansible's own."""
+NEXT = """\
+What to type next, here at the top of the clone. First, once, let Ansible find
+the collection:
+  $ .venv/bin/ansible-galaxy collection install --force .
+Against the emulator, which in a shell of its own shows each request:
+  $ PYTHONPATH=emulator .venv/bin/python -m hostup_emulator
+In a second shell, paste the "export" line that it prints, and then:
+  $ .venv/bin/ansible localhost -m hostup.cloud.hostup_vps_info
+  $ .venv/bin/ansible-playbook -i demo/hostup.yml demo/power.yml
+Against the real API, in a new shell; these only read:
+  $ export HOSTUP_API_KEY=...    # one with the scope read:vm is enough
+  $ .venv/bin/ansible localhost -m hostup.cloud.hostup_vps_info
+  $ .venv/bin/ansible-inventory -i demo/hostup.yml --graph
+README.md tells the rest."""
+
+
+@dataclass
+class Task:
+    """What one task did, on all hosts."""
+
+    name: str
+    results: list[dict[str, Any]] = field(default_factory=list)
+    named: bool = False
 
 
 @dataclass
 class Run:
-    """What one ansible-playbook did."""
+    """What one command did."""
 
-    calls: Calls
-    returncode: int
-    seconds: float
-    recap: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    @property
-    def changed(self) -> dict[str, int]:
-        """The tasks that changed something, by host."""
-        return {host: counters["changed"] for host, counters in self.recap.items()}
+    title: str
+    tasks: list[Task]
+    calls: Calls = field(default_factory=Calls)
+    output: str = ""
+    returncode: int = 0
+    begin: float = field(default_factory=time.time)
 
     @property
-    def all_changed(self) -> int:
-        """The tasks that changed something, on any host."""
-        return sum(self.changed.values())
+    def writes(self) -> list[str]:
+        """What was written, in that order."""
+        return [kind(call) for call in self.calls.writes()]
 
     @property
-    def went_well(self) -> bool:
-        """Whether no task failed, and no host was unreachable."""
-        bad = sum(counters["failed"] + counters["unreachable"] for counters in self.recap.values())
-        return self.returncode == 0 and bool(self.recap) and bad == 0
+    def polls(self) -> int:
+        """The requests that asked how a job is going: their number depends on the machine."""
+        return len(self.calls.matching("GET", "^/api/jobs/"))
 
-    def sent(self, method: str, path: str) -> list[Call]:
-        """The successful requests of one kind."""
-        return [call for call in self.calls.matching(method, path) if call.status < 300]
+    def count(self, *statuses: str) -> Counter[str]:
+        """The results with one of these statuses, by host."""
+        results = (result for task in self.tasks for result in task.results)
+        return Counter(result["host"] for result in results if result["status"] in statuses)
 
 
 class Demo:
-    """Runs playbooks, shows what they do, and keeps a list of what is not as it should be."""
+    """Runs commands, shows what they do, and keeps a list of what is not as it should be."""
 
     def __init__(
         self, folder: Path, inventory: Mapping[str, Mapping[str, str]], iso_url: str, served: Sequence[str]
     ) -> None:
-        self.hosts = list(inventory)
         self.iso_url = iso_url
         self.served = served
         self.folder = folder
         self.wrong: list[str] = []
-        self.step = 0
-        self._printing = threading.Lock()
-        world = World()
-        self.owner = world.add_owner("demo")
-        self.key = world.add_key(self.owner)
+        self.runs: list[Run] = []
+        self.lines: list[str] = []
+        self.world = World()
+        self.owner = self.world.add_owner("demo")
+        self.key = self.world.add_key(self.owner)
+        self.names = list(inventory)
         for name, host in inventory.items():
-            world.add_vps(self.owner, name, primary_ip=host["ansible_host"], vps_id=host["hostup_vps_id"])
+            self.world.add_vps(self.owner, name, primary_ip=host["ansible_host"], vps_id=host["hostup_vps_id"])
         downloads = Downloads(folder / "library", rate=ISO_BYTES / DOWNLOAD_SECONDS)
-        self.emulator = Emulator(world, log=self._show_request, downloads=downloads)
+        self.emulator = Emulator(self.world, downloads=downloads)
 
     def say(self, text: str) -> None:
-        """Print, one thread at a time."""
-        with self._printing:
-            print(text, flush=True)
+        """Print, and keep it."""
+        self.lines += text.split("\n")
+        print(text, flush=True)
 
     def expect(self, what: str, found: object, wanted: object) -> None:
         """Note it down if something is not as it should be."""
         if found != wanted:
-            self.wrong.append(f"Step {self.step}, {what}: {found}, and not {wanted}")
+            self.wrong.append(f"Step {len(self.runs)}, {what}: {found}, and not {wanted}")
 
-    def play(self, title: str, playbook: str, *options: str, changed: Sequence[int]) -> Run:
-        """Run a playbook, and check that it went well and how much it changed on each host."""
-        self.step += 1
-        command = ["ansible-playbook", "-i", "demo/inventory.yml", f"demo/{playbook}", *options]
-        self.say(f"\n{'=' * 79}\n{self.step}. {title}\n   $ {' '.join(command)}\n{'=' * 79}")
-        first_call, begin = len(self.emulator.calls), time.monotonic()
-        returncode, lines = self._ansible(playbook, *options)
-        run = Run(Calls(self.emulator.calls[first_call:]), returncode, time.monotonic() - begin)
-        for line in lines:
-            host, colon, counters = COLOUR.sub("", line).partition(" : ")
-            if colon and "unreachable=" in counters:
-                run.recap[host.strip()] = {name: int(count) for name, count in COUNTER.findall(counters)}
-        self.expect("all tasks went well", run.went_well, True)
-        self.expect("tasks that changed something", run.changed, dict(zip(self.hosts, changed, strict=True)))
+    def run(self, title: str, command: str, changed: Mapping[str, int] | None = None) -> Run:
+        """Run a command, show it, and check that it went well and how much it changed on each host."""
+        run = Run(title, [Task("Read the inventory")])
+        self.runs.append(run)
+        lines = textwrap.wrap(command, MOST_COLUMNS - 6, break_on_hyphens=False)
+        self.say(f"\n{f'== {len(self.runs)}. {title} ':=<{MOST_COLUMNS}}\n$ " + " \\\n    ".join(lines))
+        self._execute(run, command.split())
+        run.calls = self._calls(run.begin)
+        bad = run.count("failed", "unreachable")
+        if run.returncode or bad or command.startswith("ansible-inventory"):
+            self.say(run.output.rstrip())
+        self.expect("its end, and the failures", (run.returncode, bad), (0, {}))
+        self.expect("requests that were refused", [call for call in run.calls if call.status >= 300], [])
+        self.expect("tasks that changed something", run.count("changed"), changed or {})
         return run
 
     def mounted_names(self) -> list[str | None]:
@@ -132,44 +151,85 @@ class Demo:
         library = self.owner.library
         return [library[mount.iso_id or ""].name for vps in self.owner.vpses for mount in vps.mounts()]
 
-    def _ansible(self, playbook: str, *options: str) -> tuple[int, list[str]]:
-        """Run ansible-playbook, show what it says while it says it, and return that."""
-        program = Path(sys.executable).parent / "ansible-playbook"
-        command = [sys.executable, str(program), "-i", "demo/inventory.yml", f"demo/{playbook}", *options]
-        lines: list[str] = []
-        with subprocess.Popen(
-            command,
-            cwd=CLONE,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        ) as process:
-            assert process.stdout  # noqa: S101 - tells mypy
+    def _calls(self, since: float, until: float = math.inf) -> Calls:
+        """The requests of a time; no task begins before those of the last one are answered."""
+        return Calls(call for call in self.emulator.calls if since <= call.at < until)
+
+    def _execute(self, run: Run, command: list[str]) -> None:
+        """Run a command, and show each task as soon as the next one begins."""
+        program, output, since = Path(sys.executable).parent / command[0], self.folder / "output", run.begin
+        with (
+            output.open("w") as file,
+            subprocess.Popen(
+                [sys.executable, str(program), *command[1:]],
+                cwd=CLONE,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+            ) as process,
+        ):
+            assert process.stderr  # noqa: S101 - tells mypy
             watchdog = threading.Timer(PATIENCE, process.kill)
             watchdog.start()
-            try:
-                for line in process.stdout:
-                    lines.append(line)
-                    # Ansible's recap is wider than 80 columns only because of its blanks.
-                    self.say(re.sub(" {2,}", " ", line).rstrip() if "unreachable=" in line else line.rstrip())
-            finally:
-                watchdog.cancel()
-        return process.returncode, lines
+            for line in process.stderr:
+                event = json.loads(line.removeprefix("event ")) if line.startswith("event ") else {}
+                if "task" in event:
+                    self._show(run.tasks[-1], self._calls(since, event["at"]))
+                    run.tasks.append(Task(event["task"]))
+                    since = event["at"]
+                elif event:
+                    run.tasks[-1].results.append(event)
+                else:
+                    self._tell(run.tasks[-1], "", line)
+            watchdog.cancel()
+        self._show(run.tasks[-1], self._calls(since))
+        run.returncode, run.output = process.returncode, output.read_text(errors="replace")
+        skipped = [task.name for task in run.tasks if {result["status"] for result in task.results} == {"skipped"}]
+        if skipped:
+            self._tell(Task("Skipped"), "", "; ".join(skipped))
+
+    def _show(self, task: Task, calls: Calls) -> None:
+        """Show what a task did on which hosts, and what it cost; nothing of one that only thinks."""
+        done: dict[tuple[str, str], list[str]] = {}
+        for result in sorted(task.results, key=lambda result: self.names.index(result["host"])):
+            text = result["msg"] if isinstance(result["msg"], str) else " ".join(result["msg"])
+            done.setdefault((result["status"], text), []).append(result["host"])
+        if not calls and all(status == "skipped" or (status == "ok" and not text) for status, text in done):
+            return
+        for (status, text), hosts in done.items():
+            self._tell(task, status, ", ".join(hosts) + (f": {text}" if text else ""))
+        for line in dict.fromkeys(line for result in task.results for line in differences(result["diff"])):
+            self._tell(task, "", line)
+        hosts_by_kind: dict[str, list[str]] = {}
+        for call in calls.writes():
+            hosts_by_kind.setdefault(kind(call), []).append(self.world.vpses[call.vps_id or ""].name)
+        writes = [f"{what} ({', '.join(sorted(hosts, key=self.names.index))})" for what, hosts in hosts_by_kind.items()]
+        if calls:
+            self._tell(task, "requests", f"{len(calls)}; " + (", ".join(writes) or "no writes"))
+
+    def _tell(self, task: Task, label: str, text: str) -> None:
+        """Say something about a task, below its name."""
+        wrap = partial(textwrap.fill, width=MOST_COLUMNS, subsequent_indent=" " * 13, break_on_hyphens=False)
+        if not task.named:
+            self.say(wrap(task.name, initial_indent="  "))
+        task.named = True
+        self.say(wrap(text, initial_indent=f"    {label:9}"))
 
     def _environment(self) -> dict[str, str]:
         """What Ansible gets to know: where the collection is, where the API is, and its key."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_SETTINGS)}
         config = self.folder / "ansible.cfg"
         config.touch()  # an empty one, so that no other is looked for
-        colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         return environment | {
+            "ANSIBLE_CALLBACKS_ENABLED": "tell",
+            "ANSIBLE_CALLBACK_PLUGINS": str(CLONE / "demo" / "plugins" / "callback"),
             "ANSIBLE_COLLECTIONS_PATH": str(self.folder),
             "ANSIBLE_CONFIG": str(config),
-            "ANSIBLE_FORCE_COLOR" if colours else "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_NOCOLOR": "1",
             "DEMO_ISO_URL": self.iso_url,
             "HOSTUP_API_BASE": self.emulator.url,
             "HOSTUP_API_KEY": self.key,
@@ -178,92 +238,83 @@ class Demo:
             "PYTHONUNBUFFERED": "1",  # shows progress lines while the download runs
         }
 
-    def _show_request(self, line: str) -> None:
-        """Show one line of the emulator's log, short enough for a terminal."""
-        _time, method, path, status, *_milliseconds, note = re.split(r" +", line, maxsplit=6)
-        path = re.sub(r"/(vps|iso|job)_\w+", "/…", path.removeprefix("/api/v2"))
-        self.say(f"api> {method:6} {path:27} {status}  {note}")
+
+def kind(call: Call) -> str:
+    """The method of a request, and the last part of its path that is no ID."""
+    return f"{call.method} {[part for part in call.path.split('/') if '_' not in part][-1]}"
 
 
-def steps(demo: Demo) -> Iterator[str]:
-    """Go through the states, check each, and yield the lines of the summary."""
-    hosts = len(demo.hosts)
-    once_and_each = [2] + [1] * (hosts - 1)  # the first host does what is done once for all
+def differences(diff: Mapping[str, Any]) -> list[str]:
+    """What is gone, and what is there instead, from Ansible's diff."""
+    texts = (json.dumps(diff.get(side, {}), indent=0) for side in ("before", "after"))
+    before, after = ([line.rstrip(",") for line in text.splitlines()] for text in texts)
+    gone, new = ([line for line in one if line not in other] for one, other in ((before, after), (after, before)))
+    return [f"{sign} {', '.join(lines)}" for sign, lines in (("-", gone), ("+", new)) if lines]
 
-    run = demo.play("What would happen?", "mount.yml", "--check", "--diff", changed=once_and_each)
-    demo.expect("writes in check mode", len(run.calls.writes()), 0)
-    yield f"1. Check mode: {run.all_changed} changes foretold; {len(run.calls)} requests,"
-    yield f"   {len(run.calls.writes())} of them writes."
 
-    run = demo.play("Download an ISO and mount it", "mount.yml", changed=once_and_each)
-    downloads, mounts = run.sent("POST", "/from-url$"), run.sent("POST", "/mount$")
-    polls = run.sent("GET", "^/api/jobs/")
-    demo.expect("downloads", len(downloads), 1)
+def media_steps(demo: Demo) -> None:
+    """Download and mount an ISO, and be rid of it."""
+    hosts = len(demo.names)
+    once_and_each = dict.fromkeys(demo.names, 1) | {demo.names[0]: 2}  # the first does what is done once for all
+    mount, fleet, remove = (
+        f"ansible-playbook -i demo/inventory.yml demo/{do}.yml" for do in ("mount", "fleet", "remove")
+    )
+
+    run = demo.run("Check mode: what would be changed?", f"{mount} --check --diff", once_and_each)
+    demo.expect("writes in check mode", run.writes, [])
+
+    run = demo.run("Download an ISO once, and mount it everywhere", mount, once_and_each)
+    seconds = time.time() - run.begin
+    demo.expect("writes", run.writes, ["POST from-url"] + ["POST mount"] * hosts)
     demo.expect("downloads from the web server", demo.served.count(f"/{ISO_NAME}"), 1)
-    demo.expect("mounts", len(mounts), hosts)
-    demo.expect("writes", len(run.calls.writes()), 1 + hosts)
-    demo.expect("requests beside the polls", len(run.calls) - len(polls), 3 + 3 * hosts + 2 * hosts)
-    demo.expect(f"{len(polls)} polls are at least one, and 2 s apart", 1 <= len(polls) <= run.seconds / 2, True)
+    demo.expect("requests beside the polls", len(run.calls) - run.polls, 3 + 3 * hosts + 2 * hosts)
+    demo.expect(f"{run.polls} polls are at least one, and 2 s apart", 1 <= run.polls <= seconds / 2, True)
     demo.expect("what the drives hold", demo.mounted_names(), [ISO_NAME] * hosts)
-    in_library, original = fingerprints(demo)
-    demo.expect("checksum of the file in the library", in_library, original)
-    yield f"2. For real: {run.all_changed} changes, {len(downloads)} download and {len(mounts)} mounts;"
-    yield f"   {len(run.calls)} requests, {len(polls)} of them polls of the download, in {run.seconds:.1f} s."
-    yield f"   The library's file {'is' if in_library == original else 'IS NOT'} bit for bit the one that was served."
+    paths = demo.emulator.downloads.path(demo.owner.name, ISO_NAME), demo.folder / "served" / ISO_NAME
+    same = paths[0].exists() and paths[0].read_bytes() == paths[1].read_bytes()
+    demo.expect("the library's file is the one that was served", same, True)
+    demo.say(f"  The library's file {'is' if same else 'IS NOT'} bit for bit the one that was served.")
 
-    run = demo.play("The same again: nothing is left to do", "mount.yml", changed=[0] * hosts)
-    listings = run.sent("GET", "/vps$")
-    demo.expect("VPSs looked up, one for each task with vps_name", len(listings), hosts)
+    run = demo.run(AGAIN, mount)
+    demo.expect("VPSs looked up, one for each task with vps_name", len(run.calls.matching("GET", "/vps$")), hosts)
     demo.expect("requests, one for each task and VPS, two with vps_name", len(run.calls), 1 + hosts + 2 * hosts)
-    demo.expect("writes", len(run.calls.writes()), 0)
-    yield f"3. Again: {run.all_changed} changes; {len(run.calls)} requests for {1 + 2 * hosts} tasks: one each,"
-    yield f"   and {len(listings)} more to find a VPS by its name."
+    demo.expect("writes", run.writes, [])
 
-    run = demo.play("One task for all of them: nothing is left to do either", "fleet.yml", changed=[0] * hosts)
+    run = demo.run("One task for all of them: nothing is left to do either", fleet)
     demo.expect("requests, one for each VPS", len(run.calls), hosts)
-    demo.expect("writes", len(run.calls.writes()), 0)
-    yield f"4. As one task with vps_ids: {run.all_changed} changes; {len(run.calls)} requests for {hosts} VPSs."
+    demo.expect("writes", run.writes, [])
 
-    run = demo.play("Unmount and delete it", "remove.yml", changed=once_and_each)
-    unmounts, deletions = run.sent("POST", "/unmount$"), run.sent("DELETE", "/iso/")
-    demo.expect("unmounts", len(unmounts), hosts)
-    demo.expect("deletions", len(deletions), 1)
+    run = demo.run("Unmount and delete it", remove, once_and_each)
+    demo.expect("writes", run.writes, ["POST unmount"] * hosts + ["DELETE iso"])
     demo.expect("requests", len(run.calls), 3 * hosts + 3)
     demo.expect("files in the library", len(demo.owner.library), 0)
     demo.expect("what the drives hold", demo.mounted_names(), [])
-    yield f"5. Removed: {run.all_changed} changes, {len(unmounts)} unmounts and {len(deletions)} deletion;"
-    yield f"   {len(run.calls)} requests, for each write stands between two reads."
-    yield f"   The library holds {len(demo.owner.library)} files."
 
-    run = demo.play("The same again: nothing is left to do", "remove.yml", changed=[0] * hosts)
+    run = demo.run(AGAIN, remove)
     demo.expect("requests, one for each task and VPS", len(run.calls), hosts + 1)
-    demo.expect("writes", len(run.calls.writes()), 0)
-    yield f"6. Again: {run.all_changed} changes; {len(run.calls)} requests for {hosts + 1} tasks."
-
-    demo.expect("exceptions in the emulator", demo.emulator.crashes, [])
+    demo.expect("writes", run.writes, [])
 
 
-def fingerprints(demo: Demo) -> tuple[str, str]:
-    """The checksums of what is in the library and of what was served."""
-    paths = (demo.emulator.downloads.path(demo.owner.name, ISO_NAME), demo.folder / "served" / ISO_NAME)
-    found, wanted = (hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none" for path in paths)
-    return found, wanted
+def system_steps(demo: Demo) -> None:
+    """Restart a VPS, and reinstall one."""
+    playbook = "ansible-playbook -i demo/hostup.yml demo"
 
+    run = demo.run("Restart a VPS, whose system is asked first", f"{playbook}/power.yml", {"db-01": 1})
+    demo.expect("writes", run.writes, ["POST restart"])
+    demo.expect("requests: the inventory, four for the restart, one for nothing", len(run.calls) - run.polls, 6)
 
-def write_iso(path: Path) -> None:
-    """Make an ISO 9660 image with a few files."""
-    files = {
-        "README.TXT": b"This image installs nothing.\r\n",
-        "INSTALL.SH": b"#!/bin/sh\necho Hello\n",
-        "PAYLOAD.BIN": bytes(ISO_BYTES),
-    }
-    image = pycdlib.PyCdlib()
-    image.new(vol_ident="DEMO")
-    for name, content in files.items():
-        image.add_fp(io.BytesIO(content), len(content), f"/{name};1")
-    path.parent.mkdir()
-    image.write(str(path))
-    image.close()
+    vps = demo.owner.vpses[demo.names.index("web-01")]
+    demo.world.set_boot_order(vps, ["ide2", "scsi0"])  # by hand in HostUp's panel: no public route can
+    demo.world.switches.installer_reads = 2
+    command = f"{playbook}/reinstall.yml -e hostup_reinstall_confirm=web-01"
+    run = demo.run("Reinstall a VPS, whose drive was put before its disk", command, {"web-01": 1})
+    writes = [(kind(call), call.vps_id) for call in run.calls.writes()]
+    steps = ["from-url", "mount", "restart", "unmount", "start"]
+    demo.expect("writes", writes, [(f"POST {step}", vps.id) for step in steps])
+    said = [result["msg"] for result in run.tasks[-1].results]
+    demo.expect("what the role reports", said, ["The outcome is: reinstalled."])
+    demo.expect("what the drives hold", demo.mounted_names(), [])
+    demo.expect("its power state", vps.power_state, "running")
 
 
 @contextmanager
@@ -294,20 +345,32 @@ def main() -> int:
         namespace = folder / "ansible_collections" / "hostup"
         namespace.mkdir(parents=True)
         (namespace / "cloud").symlink_to(CLONE)
-        write_iso(folder / "served" / ISO_NAME)
+        (folder / "served").mkdir()
+        (folder / "served" / ISO_NAME).write_bytes(os.urandom(ISO_BYTES))
         with web_server(folder / "served") as (url, asked):
             demo = Demo(folder, inventory, f"{url}/{ISO_NAME}", asked)
             demo.say(INTRODUCTION.format(count=len(inventory), names=", ".join(inventory)))
             with demo.emulator:
-                summary = list(steps(demo))
-    seconds = time.monotonic() - begin
-    print(f"\n{'=' * 79}\nWhat you saw\n{'=' * 79}")
-    print("\n".join(summary))
-    print(f"In all: {demo.step} runs of ansible-playbook in {seconds:.0f} s, and no VPS had to answer.")
+                run = demo.run("Which VPSs are there?", "ansible-inventory -i demo/hostup.yml --graph")
+                demo.expect("requests", len(run.calls), 1)
+                demo.expect(
+                    "VPSs it does not show", [name for name in inventory if f"--{name}\n" not in run.output], []
+                )
+                media_steps(demo)
+                system_steps(demo)
+    demo.expect("exceptions in the emulator", demo.emulator.crashes, [])
+    demo.say(f"\n{'== What you saw ':=<52} = changed = requests = writes")
+    for number, run in enumerate(demo.runs, start=1):
+        costs = f"{run.count('changed').total():10}{len(run.calls):10}{len(run.writes):8}"
+        demo.say(f"{f'{number}. {run.title}':52}{costs}".rstrip())
+    demo.say(f"In all: {len(demo.runs)} commands in {time.monotonic() - begin:.0f} s, and no VPS had to answer.\n")
+    shown = [*demo.lines, *NEXT.splitlines(), "", ""]
+    demo.expect("lines that were shown", len(shown), min(len(shown), MOST_LINES))
+    demo.expect("lines that are too long", [line for line in shown if len(line) > MOST_COLUMNS], [])
     if demo.wrong:
-        print("\nNOT AS IT SHOULD BE:\n- " + "\n- ".join(demo.wrong))
+        print("NOT AS IT SHOULD BE:\n- " + "\n- ".join(demo.wrong))
         return 1
-    print("\nEvery step was what it should be. README.md tells how to use the collection.")
+    demo.say(f"Every step was what it should be.\n\n{NEXT}")
     return 0
 
 
