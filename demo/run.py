@@ -189,13 +189,13 @@ class Demo:
         run.returncode, run.output = process.returncode, output.read_text(errors="replace")
         skipped = [task.name for task in run.tasks if {result["status"] for result in task.results} == {"skipped"}]
         if skipped:
-            self._tell(Task("Skipped"), "", "; ".join(skipped))
+            self._tell(Task("", named=True), "skipped", "; ".join(skipped))
 
     def _show(self, task: Task, calls: Calls) -> None:
         """Show what a task did on which hosts, and what it cost; nothing of one that only thinks."""
         done: dict[tuple[str, str], list[str]] = {}
         for result in sorted(task.results, key=lambda result: self.names.index(result["host"])):
-            text = result["msg"] if isinstance(result["msg"], str) else " ".join(result["msg"])
+            text = result["msg"] if isinstance(result["msg"], str) else "; ".join(result["msg"])
             done.setdefault((result["status"], text), []).append(result["host"])
         if not calls and all(status == "skipped" or (status == "ok" and not text) for status, text in done):
             return
@@ -359,10 +359,10 @@ def main() -> int:
                 media_steps(demo)
                 system_steps(demo)
     demo.expect("exceptions in the emulator", demo.emulator.crashes, [])
-    demo.say(f"\n{'== What you saw ':=<52} = changed = requests = writes")
+    demo.say(f"\n{'== What you saw ':=<56} changed requests writes")
     for number, run in enumerate(demo.runs, start=1):
-        costs = f"{run.count('changed').total():10}{len(run.calls):10}{len(run.writes):8}"
-        demo.say(f"{f'{number}. {run.title}':52}{costs}".rstrip())
+        costs = f"{run.count('changed').total():7}{len(run.calls):9}{len(run.writes):7}"
+        demo.say(f"{f'{number}. {run.title}':57}{costs}")
     demo.say(f"In all: {len(demo.runs)} commands in {time.monotonic() - begin:.0f} s, and no VPS had to answer.\n")
     shown = [*demo.lines, *NEXT.splitlines(), "", ""]
     demo.expect("lines that were shown", len(shown), min(len(shown), MOST_LINES))
