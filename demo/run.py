@@ -36,7 +36,6 @@ ISO_BYTES = 3_000_000
 DOWNLOAD_SECONDS = 6.0
 PATIENCE = 120.0  # seconds for one command
 MOST_LINES, MOST_COLUMNS = 200, 80
-AGAIN = "The same again: nothing is left to do"
 FOREIGN_SETTINGS = ("ANSIBLE_", "HOSTUP_", "PYTHON")
 
 INTRODUCTION = """\
@@ -130,8 +129,16 @@ class Demo:
         if found != wanted:
             self.wrong.append(f"Step {len(self.runs)}, {what}: {found}, and not {wanted}")
 
-    def run(self, title: str, command: str, changed: Mapping[str, int] | None = None) -> Run:
-        """Run a command, show it, and check that it went well and how much it changed on each host."""
+    def run(
+        self,
+        title: str,
+        command: str,
+        *,
+        changed: Mapping[str, int] | None = None,
+        writes: Sequence[str] = (),
+        requests: int | None = None,
+    ) -> Run:
+        """Run a command, show it, and check what it changed on each host, what it wrote, and its requests but polls."""
         run = Run(title, [Task("Read the inventory")])
         self.runs.append(run)
         lines = textwrap.wrap(command, MOST_COLUMNS - 6, break_on_hyphens=False)
@@ -144,6 +151,8 @@ class Demo:
         self.expect("its end, and the failures", (run.returncode, bad), (0, {}))
         self.expect("requests that were refused", [call for call in run.calls if call.status >= 300], [])
         self.expect("tasks that changed something", run.count("changed"), changed or {})
+        self.expect("writes", run.writes, list(writes))
+        self.expect("requests beside the polls", len(run.calls) - run.polls, requests or len(run.calls) - run.polls)
         return run
 
     def mounted_names(self) -> list[str | None]:
@@ -259,15 +268,15 @@ def media_steps(demo: Demo) -> None:
     mount, fleet, remove = (
         f"ansible-playbook -i demo/inventory.yml demo/{do}.yml" for do in ("mount", "fleet", "remove")
     )
+    reads = 1 + hosts + 2 * hosts  # one for each task and VPS, two with vps_name
 
-    run = demo.run("Check mode: what would be changed?", f"{mount} --check --diff", once_and_each)
-    demo.expect("writes in check mode", run.writes, [])
+    title = "Check mode: what would be changed?"
+    demo.run(title, f"{mount} --check --diff", changed=once_and_each, requests=reads)
 
-    run = demo.run("Download an ISO once, and mount it everywhere", mount, once_and_each)
+    title, writes = "Download an ISO once, and mount it everywhere", ["POST from-url"] + ["POST mount"] * hosts
+    run = demo.run(title, mount, changed=once_and_each, writes=writes, requests=reads + 2 * len(writes))
     seconds = time.time() - run.begin
-    demo.expect("writes", run.writes, ["POST from-url"] + ["POST mount"] * hosts)
     demo.expect("downloads from the web server", demo.served.count(f"/{ISO_NAME}"), 1)
-    demo.expect("requests beside the polls", len(run.calls) - run.polls, 3 + 3 * hosts + 2 * hosts)
     demo.expect(f"{run.polls} polls are at least one, and 2 s apart", 1 <= run.polls <= seconds / 2, True)
     demo.expect("what the drives hold", demo.mounted_names(), [ISO_NAME] * hosts)
     paths = demo.emulator.downloads.path(demo.owner.name, ISO_NAME), demo.folder / "served" / ISO_NAME
@@ -275,42 +284,34 @@ def media_steps(demo: Demo) -> None:
     demo.expect("the library's file is the one that was served", same, True)
     demo.say(f"  The library's file {'is' if same else 'IS NOT'} bit for bit the one that was served.")
 
-    run = demo.run(AGAIN, mount)
+    run = demo.run("The same again: nothing is left to do", mount, requests=reads)
     demo.expect("VPSs looked up, one for each task with vps_name", len(run.calls.matching("GET", "/vps$")), hosts)
-    demo.expect("requests, one for each task and VPS, two with vps_name", len(run.calls), 1 + hosts + 2 * hosts)
-    demo.expect("writes", run.writes, [])
 
-    run = demo.run("One task for all of them: nothing is left to do either", fleet)
-    demo.expect("requests, one for each VPS", len(run.calls), hosts)
-    demo.expect("writes", run.writes, [])
+    demo.run("One task for all of them: nothing is left to do either", fleet, requests=hosts)
 
-    run = demo.run("Unmount and delete it", remove, once_and_each)
-    demo.expect("writes", run.writes, ["POST unmount"] * hosts + ["DELETE iso"])
-    demo.expect("requests", len(run.calls), 3 * hosts + 3)
+    title, writes = "Unmount and delete it", ["POST unmount"] * hosts + ["DELETE iso"]
+    demo.run(title, remove, changed=once_and_each, writes=writes, requests=3 * len(writes))
     demo.expect("files in the library", len(demo.owner.library), 0)
     demo.expect("what the drives hold", demo.mounted_names(), [])
 
-    run = demo.run(AGAIN, remove)
-    demo.expect("requests, one for each task and VPS", len(run.calls), hosts + 1)
-    demo.expect("writes", run.writes, [])
+    demo.run("The same again: nothing is left to do", remove, requests=hosts + 1)
 
 
 def system_steps(demo: Demo) -> None:
     """Restart a VPS, and reinstall one."""
     playbook = "ansible-playbook -i demo/hostup.yml demo"
 
-    run = demo.run("Restart a VPS, whose system is asked first", f"{playbook}/power.yml", {"db-01": 1})
-    demo.expect("writes", run.writes, ["POST restart"])
-    demo.expect("requests: the inventory, four for the restart, one for nothing", len(run.calls) - run.polls, 6)
+    # One for the inventory, three to restart and one that confirms it, and one for what is as wished.
+    title = "Restart a VPS, whose system is asked first"
+    demo.run(title, f"{playbook}/power.yml", changed={"db-01": 1}, writes=["POST restart"], requests=6)
 
     vps = demo.owner.vpses[demo.names.index("web-01")]
     demo.world.set_boot_order(vps, ["ide2", "scsi0"])  # by hand in HostUp's panel: no public route can
     demo.world.switches.installer_reads = 2
-    command = f"{playbook}/reinstall.yml -e hostup_reinstall_confirm=web-01"
-    run = demo.run("Reinstall a VPS, whose drive was put before its disk", command, {"web-01": 1})
-    writes = [(kind(call), call.vps_id) for call in run.calls.writes()]
-    steps = ["from-url", "mount", "restart", "unmount", "start"]
-    demo.expect("writes", writes, [(f"POST {step}", vps.id) for step in steps])
+    title, command = "Reinstall a VPS", f"{playbook}/reinstall.yml -e hostup_reinstall_confirm=web-01"
+    writes = [f"POST {step}" for step in ("from-url", "mount", "restart", "unmount", "start")]
+    run = demo.run(title, command, changed={"web-01": 1}, writes=writes)
+    demo.expect("VPSs that were written to", {call.vps_id for call in run.calls.writes()}, {vps.id})
     said = [result["msg"] for result in run.tasks[-1].results]
     demo.expect("what the role reports", said, ["The outcome is: reinstalled."])
     demo.expect("what the drives hold", demo.mounted_names(), [])
@@ -351,8 +352,7 @@ def main() -> int:
             demo = Demo(folder, inventory, f"{url}/{ISO_NAME}", asked)
             demo.say(INTRODUCTION.format(count=len(inventory), names=", ".join(inventory)))
             with demo.emulator:
-                run = demo.run("Which VPSs are there?", "ansible-inventory -i demo/hostup.yml --graph")
-                demo.expect("requests", len(run.calls), 1)
+                run = demo.run("Which VPSs are there?", "ansible-inventory -i demo/hostup.yml --graph", requests=1)
                 demo.expect(
                     "VPSs it does not show", [name for name in inventory if f"--{name}\n" not in run.output], []
                 )
