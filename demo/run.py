@@ -36,6 +36,7 @@ ISO_BYTES = 3_000_000
 DOWNLOAD_SECONDS = 6.0
 PATIENCE = 120.0  # seconds for one command
 MOST_LINES, MOST_COLUMNS = 200, 80
+SAYS_NOTHING = ("All assertions passed", "The arg spec validation passed")
 FOREIGN_SETTINGS = ("ANSIBLE_", "HOSTUP_", "PYTHON")
 
 INTRODUCTION = """\
@@ -182,6 +183,7 @@ class Demo:
         ):
             assert process.stderr  # noqa: S101 - tells mypy
             watchdog = threading.Timer(PATIENCE, process.kill)
+            watchdog.daemon = True  # Ctrl-C does not wait for it
             watchdog.start()
             for line in process.stderr:
                 event = json.loads(line.removeprefix("event ")) if line.startswith("event ") else {}
@@ -198,14 +200,15 @@ class Demo:
         run.returncode, run.output = process.returncode, output.read_text(errors="replace")
         skipped = [task.name for task in run.tasks if {result["status"] for result in task.results} == {"skipped"}]
         if skipped:
-            self._tell(Task("", named=True), "skipped", "; ".join(skipped))
+            text = f"Skipped: {'; '.join(skipped)}"
+            self.say(textwrap.fill(text, MOST_COLUMNS, initial_indent="  ", subsequent_indent=" " * 13))
 
     def _show(self, task: Task, calls: Calls) -> None:
         """Show what a task did on which hosts, and what it cost; nothing of one that only thinks."""
         done: dict[tuple[str, str], list[str]] = {}
         for result in sorted(task.results, key=lambda result: self.names.index(result["host"])):
             text = result["msg"] if isinstance(result["msg"], str) else "; ".join(result["msg"])
-            done.setdefault((result["status"], text), []).append(result["host"])
+            done.setdefault((result["status"], "" if text in SAYS_NOTHING else text), []).append(result["host"])
         if not calls and all(status == "skipped" or (status == "ok" and not text) for status, text in done):
             return
         for (status, text), hosts in done.items():
