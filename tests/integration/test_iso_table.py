@@ -15,7 +15,7 @@ from hostup_emulator.model import Vps
 from hostup_emulator.qemu import PROGRAM, QemuMachines
 from hostup_emulator.switches import change
 from support.iso_cases import CASES, URL, Case
-from support.lab import EVERY_SHELL, FORKS, Lab, do_without, iso_task
+from support.lab import FORKS, Lab, do_without, iso_task
 from support.modules import run_module
 
 OPTIONS = ("name", "iso_id", "url", "device", "on_conflict", "keep_drive", "wait")
@@ -136,10 +136,7 @@ def hold_to_table(lab: Lab, rows: list[Row], once: Callable[..., Results], *, dr
     assert wrong == {}
 
 
-SWITCHES = pytest.mark.parametrize("switches", [{}, OTHERWISE, DRIVES_GO], ids=["as it is", "otherwise", "drives go"])
-
-
-@SWITCHES
+@pytest.mark.parametrize("switches", [{}, OTHERWISE, DRIVES_GO], ids=["as it is", "otherwise", "drives go"])
 @pytest.mark.usefixtures("in_process")
 def test_module(lab: Lab, switches: dict[str, Any]) -> None:
     change(lab.world.switches, switches)
@@ -157,18 +154,26 @@ def test_some_in_slow_shells(lab: Lab, shell: str, names: set[str]) -> None:
     hold_to_table(lab, rows, partial(play_once, way=shell))
 
 
-@pytest.mark.exhaustive
-@pytest.mark.timeout(2700)
-@EVERY_SHELL
-@SWITCHES
-def test_all_in_every_shell(lab: Lab, shell: str, switches: dict[str, Any]) -> None:
-    change(lab.world.switches, switches)
-    hold_to_table(lab, build_rows(lab, CASES), partial(play_once, way=shell), drives_go=switches is DRIVES_GO)
-
-
 COUNT = -(-len(CASES) // AT_ONCE)
 # Each batch has of everything; one of them stands for all, before a commit.
 BATCHES = [CASES[start::COUNT] for start in range(COUNT)]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("cases", BATCHES)
+@pytest.mark.parametrize("shell", ["async", "delegated"])
+def test_all_in_slow_shells(lab: Lab, shell: str, cases: list[Case]) -> None:
+    """In batches, for together they would take the last half hour of a run, one core of it."""
+    hold_to_table(lab, build_rows(lab, cases), partial(play_once, way=shell))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("switches", [OTHERWISE, DRIVES_GO], ids=["otherwise", "drives go"])
+def test_all_by_playbook(lab: Lab, switches: dict[str, Any]) -> None:
+    change(lab.world.switches, switches)
+    hold_to_table(lab, build_rows(lab, CASES), play_once, drives_go=switches is DRIVES_GO)
 
 
 @pytest.mark.parametrize(
