@@ -59,6 +59,7 @@ def test_setup(lab: Lab, awx: Awx) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(900)
 def test_twice_and_away_again(lab: Lab, awx: Awx) -> None:
     run(lab, awx)
     before = len(awx.writes)
