@@ -20,7 +20,7 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
     """One line for each task that begins, and one for each result."""
 
     CALLBACK_VERSION = 2.0

@@ -297,7 +297,7 @@ class IsoApplier:
     def _tell_of_download(self, error: HostUpError, turn: Turn) -> None:
         """Note a failure, or tell what becomes of a download that goes on."""
         job = self.progress.record.job
-        if REDIRECT.search(error.msg):
+        if REDIRECT.search(_words(error)):
             error.add(after="HostUp follows no redirects itself: set resolve_redirects: true.")
         if job and job.has_failed:
             turn.failed()
@@ -324,9 +324,13 @@ class IsoApplier:
 
 def _is_under_way(refusal: HostUpError) -> bool:
     """Whether an order was refused because the same file is being downloaded. The code for that is not known."""
-    problem = refusal.problem
-    words = " ".join(filter(None, (problem.code, problem.title, problem.detail)))
-    return problem.status == 409 and not refusal.outcome_unknown and bool(UNDER_WAY.search(words))
+    return refusal.problem.status == 409 and not refusal.outcome_unknown and bool(UNDER_WAY.search(_words(refusal)))
+
+
+def _words(error: HostUpError) -> str:
+    """What the API itself says of a failure."""
+    problem = error.problem
+    return " ".join(filter(None, (problem.code, problem.title, problem.detail)))
 
 
 def _in_silence(_job: Job, _elapsed: float) -> None:

@@ -148,13 +148,12 @@ def url_finder(
     client: Client, sources: Sources, params: Params, wish: IsoWish, context: Context
 ) -> t.Callable[[], str]:
     """Tells what the API is to download from; warns of what will be of no use."""
-    warnings = [tell_packed(wish.url)] if wish.url and wish.decompress == "none" else []
+    warning = tell_packed(wish.url) if wish.url and wish.decompress == "none" else ""
+    warnings = [warning] if warning else []
 
     def find_url() -> str:
-        while warnings:
-            warning = warnings.pop()
-            if warning:
-                client.warn(warning)
+        with suppress(IndexError):  # another VPS's thread has told it
+            client.warn(warnings.pop())
         if not params["resolve_redirects"]:
             return str(wish.url)
         url = sources.find(str(wish.url)).url

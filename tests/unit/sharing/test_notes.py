@@ -367,10 +367,10 @@ def test_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[s
 
 
 def test_a_read_only_place(cache: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str]) -> None:
-    def refuse(path: Any, *_: Any) -> None:
+    def refuse(path: Path, **_: Any) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr("os.mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     assert "Read-only file system" in goes_on_in_memory(Notes(warned.append), warned)
     assert not cache.exists()
 

@@ -117,6 +117,10 @@ def test_a_source_that_redirects(site: Site, web: Web) -> None:
     web.add("/mirror/x.iso", body=b"iso")
     start = web.add("/a.iso", 302, Location="/mirror/x.iso")
     assert failed(site, url=start)["msg"].endswith("set resolve_redirects: true.")
+    elsewhere = web.add("/b.iso", 302, Location="ftp://example.com/b.iso")
+    assert "set resolve_redirects" not in failed(site, url=elsewhere, resolve_redirects=True)["msg"], "it is set"
+    gone = web.add("/redirect.iso", 404)
+    assert "set resolve_redirects" not in failed(site, url=gone, name="redirect.iso")["msg"]
 
 
 def test_resolve_redirects_hands_over_the_end(site: Site, web: Web) -> None:
