@@ -21,6 +21,7 @@ help:
 	@echo "make integration  playbooks against the emulator"
 	@echo "make machines     virtual machines that boot, and are reinstalled; needs QEMU"
 	@echo "make build        the tarball, and what galaxy-importer says of it"
+	@echo "make certified    the same, with flake8, as certification asks"
 	@echo "make e2e          show the reinstallation of two virtual machines, start to end; needs QEMU"
 	@echo "make bench        measure what tasks cost, beside other collections, and write docs/benchmarks.md"
 	@echo "make matrix       the units, a dozen playbooks and sanity on six cores, and write docs/matrix.md"
@@ -54,8 +55,8 @@ $(TIERS) $(PARTS): venv
 	@.venv/bin/python tools/check.py $@
 
 # Needs python3.10 to python3.13 on the PATH.
-matrix: venv
-	@.venv/bin/python tools/matrix.py $(ROWS)
+matrix:
+	@$(PYTHON) tools/matrix.py $(ROWS)
 
 release: venv
 	@.venv/bin/python tools/release.py "$(VERSION)"
