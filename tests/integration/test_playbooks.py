@@ -45,21 +45,26 @@ def messages(done: Run) -> str:
 
 
 def test_reinstall(lab: Lab) -> None:
-    """It insists on a choice; who is not confirmed is left alone, before anybody is asked about it."""
+    """It insists on a choice; who is not confirmed is left alone, before anybody is asked; in the end all are told."""
     lab.world.set_boot_order(lab.vps, ["ide2", "scsi0"])
     lab.world.switches.installer_reads = 2
-    hosts: dict[str, dict[str, Any]] = {"web-01": {}, "db-01": {"hostup_vps_id": "vps_other"}}
-    wish = {"hostup_reinstall_iso_url": lab.url, "hostup_serial": 1, "hostup_reinstall_expect_ip": ""}
+    hosts: dict[str, dict[str, Any]] = {"web-01": {}}
+    hosts |= {name: {"hostup_vps_id": f"vps_{name}"} for name in ("gone", "db-01")}
+    wish = {"hostup_reinstall_iso_url": lab.url, "hostup_serial": 2, "hostup_reinstall_expect_ip": ""}
     wish |= {"hostup_reinstall_proof": "none", "hostup_reinstall_connection": "none"}
-    confirmed = {**wish, "hostup_reinstall_confirm": " web-01\r\nanother, "}
+    confirmed = {**wish, "hostup_reinstall_confirm": " web-01\r\nvps_gone, "}
+    confirmed["hostup_reinstall_report_file"] = "reports.json"
     for given in (confirmed, {**wish, "hostup_hosts": "fleet"}):
         refused = begin(lab, "reinstall", hosts=hosts, **given).finish()
         assert refused.code == 2 and "hostup_reinstall_confirm=web-01" in messages(refused)
     assert len(lab.calls) == 0
     done = begin(lab, "reinstall", "--limit=fleet", hosts=hosts, **confirmed).finish()
-    assert done.code == 0, done.output
     assert "db-01 is not in hostup_reinstall_confirm, and is left alone." in done.output
     assert steps(lab) == ["from-url", "mount", "restart", "unmount", "start"]
+    [table] = [item.result["msg"] for item in done.results if item.task == "Show a line for each host"]
+    assert [text.partition(" ")[0] for text in table] == ["web-01:", "gone:"]
+    reports = json.loads((lab.folder / "reports.json").read_text())
+    assert [entry["outcome"] for entry in reports] == ["reinstalled", "failed"]
 
 
 # --- rescue ----------------------------------------------------------------------------------------------------------
