@@ -38,7 +38,7 @@ def _busy() -> Iterator[None]:
         loop.wait()
 
 
-# For a fleet, as docs/reinstall.md has it.
+# For a fleet, as docs/docsite/rst/reinstalling.rst has it.
 HOST = {"host": "{{ ansible_host }}", "port": "{{ ansible_port }}"}
 IN_ONE_TASK: list[dict[str, Any]] = [
     {"name": "Note their host keys", "hostup.cloud.ssh_host_keys": HOST, "register": "old_system"},
