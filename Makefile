@@ -2,7 +2,7 @@
 # Needs Python 3.10 or newer with its venv module, git and a package index. Everything else goes into .venv.
 
 PYTHON ?= python3
-PARTS = lint docs changelog sanity unit integration machines build certified
+PARTS = lint docs changelog sanity unit integration machines build certified site
 TIERS = quick test test-all
 
 .PHONY: help venv demo $(TIERS) $(PARTS) matrix release e2e bench format clean
@@ -22,6 +22,7 @@ help:
 	@echo "make machines     virtual machines that boot, and are reinstalled; needs QEMU"
 	@echo "make build        the tarball, and what galaxy-importer says of it"
 	@echo "make certified    the same, with flake8, as certification asks"
+	@echo "make site         the documentation site, into tests/output/site; looks at it with chromium-driver"
 	@echo "make e2e          show the reinstallation of two virtual machines, start to end; needs QEMU"
 	@echo "make bench        measure what tasks cost, beside other collections, and write docs/benchmarks.md"
 	@echo "make matrix       the units, a dozen playbooks and sanity on six cores, and write docs/matrix.md"

@@ -30,12 +30,12 @@ TOOLS = Path(sys.executable).parent
 HOME = Path(sys.prefix, "home")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 ORDINARY = ("lint", "docs", "changelog", "sanity", "build")
-STATIC = (*ORDINARY, "certified")
+STATIC = (*ORDINARY, "certified", "site")
 TESTS = ("unit", "integration", "machines", "tests", "smoke", "exhaustive")
 TIERS = {
     "quick": ["lint", "smoke"],
     "test": [*ORDINARY, "tests"],
-    "test-all": [*ORDINARY, "exhaustive"],
+    "test-all": [*ORDINARY, "site", "exhaustive"],
 }
 SHIPPED = re.compile(r"(changelogs(?!/fragments)|docs|extensions|meta|playbooks|plugins|roles)/.")
 # .ansible-lint is for Galaxy, which lints as we do.
@@ -139,6 +139,18 @@ class Checks:
         strict = ("--plugin-docs", "--check-extra-docs-refs", "--disallow-unknown-collection-refs")
         references = ("--validate-collection-refs", "all")
         self.run("antsibull-docs", "lint-collection-docs", *strict, *references, ".")
+
+    def site(self) -> None:
+        """The documentation site, into tests/output/site, and each page of it in a browser where there is one."""
+        rst, site, ours = self.scratch / "rst", CLONE / "tests" / "output" / "site", self.copy / "tools" / "docsite"
+        rst.mkdir(mode=0o755)  # antsibull-docs writes to no folder in which others may write
+        shutil.rmtree(site, ignore_errors=True)
+        write = ("collection", "--use-current", "--squash-hierarchy", "--no-add-antsibull-docs-version")
+        self.run("antsibull-docs", *write, "--fail-on-error", "--dest-dir", str(rst), "hostup.cloud")
+        shutil.copytree(self.copy / "docs" / "docsite" / "rst" / "images", rst / "docsite" / "images")
+        build = ("-q", "-W", "--keep-going", "-c", str(ours), "-d", str(self.scratch / "doctrees"))
+        self.tool("sphinx", *build, str(rst), str(site))
+        self.run(sys.executable, str(ours / "browser.py"), str(site))
 
     def changelog(self) -> None:
         """The fragments, the data, and the text that is made from the data."""

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from check import CLONE, keep
 
 HOMES = CLONE / "tests" / "output" / "matrix"
-# What is not needed to run tests, and would ask for an ansible-core of its own.
-TOOLS = re.compile(r"ansible-(?!runner)|antsibull|galaxy-importer|mypy|reuse|ruff|types-")
+# What is not needed to run tests, or would ask for an ansible-core of its own.
+TOOLS = re.compile(r"ansible-(?!runner)|antsibull|furo|galaxy-importer|mypy|reuse|ruff|sphinx|types-")
 
 
 @dataclass(frozen=True)

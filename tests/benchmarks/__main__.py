@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure everything, print the table and, in a full run, write it to docs/benchmarks.md."""
+"""Measure everything, print the table and, in a full run, write it to docs/benchmarks.md, with the site's plots."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from . import peers
-from .plays import CLONE, Stage
+from . import peers, plots
+from .plays import Stage
 from .table import Row, Section, as_markdown, as_text
 
-PAGE = CLONE / "docs" / "benchmarks.md"
 SHOWN = ("ansible-core", "hetzner.hcloud", "vultr.cloud", "ngine_io.cloudstack")
 
 
@@ -70,14 +69,14 @@ def main() -> int:
     if quick:
         print("A quick run is too small for the numbers to reach, and is written nowhere.")
     else:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(
+        plots.PAGE.write_text(
             f"# Benchmarks\n\n{time.strftime('%Y-%m-%d')}, by `make bench`, in {minutes:.0f} minutes on: {shape}.\n\n"
             "Everything was measured in that one run, against servers on the same machine. Ratios travel to "
             "other machines, seconds do not. A count or a simulation that misses its number fails the run; a time does "
             "not.\n\n"
             f"{as_markdown(sections)}"
         )
+        plots.write()
     failing = [row.what for section in sections for row in section.rows if row.fails]
     for what in failing:
         print(f"FAILED: {what}", file=sys.stderr)
