@@ -24,6 +24,8 @@ attributes:
     description: Can run in C(check_mode) and tell what would change without changing it.
   diff_mode:
     description: Tells what has changed, or would change in C(check_mode), when in diff mode.
+  idempotent:
+    description: Run again with the same options, outside C(check_mode), it finds nothing to change.
   platform:
     description: The operating systems that it can be run against.
     support: full
@@ -48,6 +50,10 @@ attributes:
       - This module never changes anything.
   diff_mode:
     support: N/A
+    details:
+      - This module never changes anything.
+  idempotent:
+    support: full
     details:
       - This module never changes anything.
 """

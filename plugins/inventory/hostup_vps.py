@@ -48,6 +48,13 @@ notes:
   - Waits up to an hour for the API's rate limit.
 seealso:
   - module: hostup.cloud.hostup_vps_info
+    description: Shows the same in a task.
+  - module: hostup.cloud.hostup_vps_iso
+    description: Takes C(hostup_vps_id), or those of many hosts as C(vps_ids).
+  - ref: ansible_collections.hostup.cloud.docsite.reinstalling
+    description: The guide to the role P(hostup.cloud.hostup_reinstall#role), which reinstalls these hosts.
+  - ref: ansible_collections.hostup.cloud.docsite.inventory
+    description: Groups, the cache, and all hosts for one task.
 """
 
 EXAMPLES = r"""
@@ -73,18 +80,6 @@ keyed_groups:
     prefix: billed
 compose:
   ansible_user: "'admin' if 'legacy' in hostup_vps.tags else 'root'"
-
----
-# A play, for comparison: the IDs of all of them, for the modules that take many VPSs in one task.
-- name: Mount the rescue system everywhere
-  hosts: localhost
-  gather_facts: false
-  tasks:
-    - name: Mount it
-      hostup.cloud.hostup_vps_iso:
-        vps_ids: "{{ groups['hostup'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
-        state: mounted
-        name: rescue.iso
 """
 
 import re

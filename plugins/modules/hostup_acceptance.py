@@ -32,6 +32,10 @@ attributes:
       - Only reads.
   diff_mode:
     support: none
+  idempotent:
+    support: partial
+    details:
+      - Without O(iso_url) it changes nothing. With it, it writes each time, and leaves everything as it was.
 requirements:
   - An API key with the scope C(read:vm), and with C(write:vm) and C(write:storage) for what writes
 options:
@@ -58,6 +62,9 @@ notes:
   - A line that does not hold is no failure of the task.
 seealso:
   - module: hostup.cloud.hostup_vps_iso
+    description: What the writes are tried with.
+  - ref: ansible_collections.hostup.cloud.docsite.the_api
+    description: What is known of the API, and how.
 """
 
 EXAMPLES = r"""

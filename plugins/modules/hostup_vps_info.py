@@ -44,8 +44,14 @@ notes:
   - Waits up to an hour for the API's rate limit.
 seealso:
   - module: hostup.cloud.hostup_vps_iso_info
+    description: Shows library, drives and boot order.
+  - module: hostup.cloud.hostup_vps_power
+    description: Starts, stops and restarts.
   - plugin: hostup.cloud.hostup_vps
     plugin_type: inventory
+    description: Makes hosts of the VPSs.
+  - ref: ansible_collections.hostup.cloud.docsite.first_steps
+    description: From the API key to the first play.
 """
 
 EXAMPLES = r"""
@@ -68,7 +74,7 @@ EXAMPLES = r"""
 
 - name: Ask whether a server can be started now
   hostup.cloud.hostup_vps_info:
-    vps_id: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+    vps_id: "{{ found.vps[0].id }}"
     details: true
   register: server
 

@@ -29,6 +29,8 @@ attributes:
     support: full
   diff_mode:
     support: full
+  idempotent:
+    support: full
 requirements:
   - An API key with the scopes C(read:vm), C(write:vm) and C(write:storage)
 options:
@@ -81,6 +83,20 @@ options:
     default: 3600
 seealso:
   - module: hostup.cloud.hostup_vps_iso_info
+    description: Looks, and changes nothing.
+  - module: hostup.cloud.hostup_vps_power
+    description: Restarts the VPS, so that it boots from what is mounted.
+  - module: hostup.cloud.hostup_vps_reinstall
+    description: Does all of a reinstallation in one task.
+  - module: hostup.cloud.hostup_acceptance
+    description: Tries whether the API does what this module takes it to do.
+  - plugin: hostup.cloud.hostup_vps
+    plugin_type: inventory
+    description: Has the IDs of all VPSs.
+  - ref: ansible_collections.hostup.cloud.docsite.first_steps
+    description: From the API key to the first play.
+  - ref: ansible_collections.hostup.cloud.docsite.iso_recipes
+    description: What is done with ISOs, and a play for each.
 notes:
   - A VPS boots from a mounted ISO only if the boot order has the drive before the disk (see RV(boots_from_iso)),
     and only after a restart that this module never does.
@@ -95,88 +111,78 @@ notes:
 
 EXAMPLES = r"""
 # The API key comes from HOSTUP_API_KEY, which an AWX credential or your shell can set.
+# No task needs a connection to the VPS, so the play takes gather_facts: false.
 - name: Have an installer in the library, and in a drive of a server
   hostup.cloud.hostup_vps_iso:
     vps_name: web-01
     state: mounted
     url: https://releases.example.com/24.04/ubuntu-24.04-live-server-amd64.iso
 
+- name: Empty all drives, whatever is in them, and keep them for the next time
+  hostup.cloud.hostup_vps_iso:
+    vps_name: web-01
+    state: unmounted
+    keep_drive: true
+
 - name: Download through a mirror that redirects, under a name of our own
   hostup.cloud.hostup_vps_iso:
-    vps_id: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+    vps_name: web-01
     name: rescue.iso
-    url: https://download.example.com/rescue-latest.iso.gz
+    url: https://releases.example.com/rescue-latest.iso.gz
     decompress: gzip
     resolve_redirects: true
+
+- name: Mount what is in the library, unless the drive is in use, by the ID that the inventory plugin sets
+  hostup.cloud.hostup_vps_iso:
+    vps_id: "{{ hostvars['web-01'].hostup_vps_id }}"
+    state: mounted
+    name: rescue.iso
+    device: ide2
+    on_conflict: fail
+
+- name: Mount it on every server with one task, which is quicker where there are many (in a play of localhost)
+  hostup.cloud.hostup_vps_iso:
+    vps_ids: "{{ groups['hostup'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
+    state: mounted
+    name: rescue.iso
+  register: fleet
+
+- name: Show what was done for each of them
+  ansible.builtin.debug:
+    msg: "{{ item.actions }}"
+  loop: "{{ fleet.results }}"
+  loop_control:
+    label: "{{ item.vps_id }}"
+
+- name: Unmount it everywhere, and delete it from the library
+  hostup.cloud.hostup_vps_iso:
+    vps_ids: "{{ groups['hostup'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
+    state: absent
+    name: rescue.iso
 
 - name: Have the installer as it is on our own server now, however it was when it was downloaded
   hostup.cloud.hostup_vps_iso:
     vps_name: web-01
-    url: https://images.example.com/debian-unattended.iso
+    url: https://releases.example.com/debian-unattended.iso
     refresh: true
 
-- name: Mount what is in the library on every server of a group, which may be down
-  hosts: reinstall_me
-  gather_facts: false
-  tasks:
-    - name: Mount the rescue system
-      hostup.cloud.hostup_vps_iso:
-        vps_id: "{{ hostup_vps_id }}"
-        state: mounted
-        name: rescue.iso
-        device: ide2
-        on_conflict: fail
-
-- name: Mount it on all of them with one task, which is quicker where there are many
-  hosts: localhost
-  gather_facts: false
-  tasks:
-    - name: Mount the rescue system everywhere
-      hostup.cloud.hostup_vps_iso:
-        vps_ids: "{{ groups['reinstall_me'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
-        state: mounted
-        name: rescue.iso
-      register: fleet
-
-    - name: Show what was done for each of them
-      ansible.builtin.debug:
-        msg: "{{ item.actions }}"
-      loop: "{{ fleet.results }}"
-      loop_control:
-        label: "{{ item.vps_id }}"
-
-- name: Empty all drives, whatever is in them, and keep them for the next time
-  hostup.cloud.hostup_vps_iso:
-    vps_ip: 192.0.2.10
-    state: unmounted
-    keep_drive: true
-
-- name: Delete an ISO from the library
-  hostup.cloud.hostup_vps_iso:
-    vps_name: web-01
-    state: absent
-    name: rescue.iso
-
-- name: Give the connection options once, with the key from a vault
-  hosts: localhost
-  gather_facts: false
+- name: Give connection options once, for several tasks
   module_defaults:
     group/hostup.cloud.hostup:
-      api_key: "{{ vault_hostup_api_key }}"
       api_retries: 10
-  tasks:
+  block:
     - name: Order a large download and do not wait for it
       hostup.cloud.hostup_vps_iso:
         vps_name: web-01
         url: https://releases.example.com/windows-server.iso
         wait: false
-      register: download
+      register: order
 
     - name: Wait for it later, perhaps in another playbook that was handed the ID
       hostup.cloud.hostup_vps_iso:
         vps_name: web-01
         name: windows-server.iso
-        job_id: "{{ download.job.id }}"
+        job_id: "{{ order.job.id }}"
 """
 
 RETURN = r"""

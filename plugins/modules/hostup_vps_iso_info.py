@@ -38,6 +38,11 @@ notes:
   - Waits up to an hour for the API's rate limit.
 seealso:
   - module: hostup.cloud.hostup_vps_iso
+    description: Downloads, mounts, unmounts and deletes.
+  - module: hostup.cloud.hostup_vps_info
+    description: Shows the VPSs themselves.
+  - ref: ansible_collections.hostup.cloud.docsite.iso_recipes
+    description: What is done with ISOs, and a play for each.
 """
 
 EXAMPLES = r"""
@@ -46,20 +51,19 @@ EXAMPLES = r"""
     vps_name: web-01
   register: media
 
-- name: Stop unless the server would boot from the ISO that is mounted
-  ansible.builtin.assert:
-    that: media.boots_from_iso
-    fail_msg: "It would not, or nobody can tell: {{ media.boot_obstacle }}."
+- name: Tell whether the server would boot from the ISO that is mounted
+  ansible.builtin.debug:
+    msg: "{{ media.boot_obstacle or 'It would.' }}"
 
 - name: Find out which drives hold an ISO
   hostup.cloud.hostup_vps_iso_info:
-    vps_id: vps_01hxa3b4c5d6e7f8g9h0j1k2m3
+    vps_name: web-01
     name: rescue.iso
-  register: rescue
+  register: found
 
 - name: Show them
   ansible.builtin.debug:
-    msg: "{{ rescue.mounted | map(attribute='device') }}"
+    msg: "{{ found.mounted | map(attribute='device') }}"
 """
 
 RETURN = r"""

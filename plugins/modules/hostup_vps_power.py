@@ -31,6 +31,10 @@ attributes:
         What would be done when it has arrived is foretold without asking whether the API would take it.
   diff_mode:
     support: full
+  idempotent:
+    support: partial
+    details:
+      - V(state=restarted) restarts each time.
 requirements:
   - An API key with the scopes C(read:vm) and C(power:vm)
 options:
@@ -67,7 +71,13 @@ options:
     default: 300
 seealso:
   - module: hostup.cloud.hostup_vps_info
+    description: Shows the power state, and which actions the API would take now.
   - module: hostup.cloud.hostup_vps_iso
+    description: Mounts what the VPS is to boot from.
+  - module: hostup.cloud.hostup_vps_reinstall
+    description: Restarts a VPS into an installer, and takes that out again.
+  - ref: ansible_collections.hostup.cloud.docsite.first_steps
+    description: From the API key to the first play.
 notes:
   - A VPS that is starting, stopping or being provisioned is waited for, up to O(wait_timeout), before anything is
     decided. With V(state=restarted), one that was starting is then restarted.
@@ -98,14 +108,10 @@ EXAMPLES = r"""
         state: stopped
         force: true
 
-- name: Restart every server of a group with one task
-  hosts: localhost
-  gather_facts: false
-  tasks:
-    - name: Restart them
-      hostup.cloud.hostup_vps_power:
-        vps_ids: "{{ groups['web'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
-        state: restarted
+- name: Restart every server of a group with one task (in a play of localhost)
+  hostup.cloud.hostup_vps_power:
+    vps_ids: "{{ groups['hostup'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
+    state: restarted
 """
 
 RETURN = r"""

@@ -32,6 +32,10 @@ attributes:
       - Asks what the task would ask before it changes anything, and returns an account of what would be done.
   diff_mode:
     support: full
+  idempotent:
+    support: partial
+    details:
+      - Reinstalls each time, but with O(proof=follows) what lacks nothing but its proof.
 requirements:
   - An API key with the scopes C(read:vm), C(write:vm), C(write:storage) and C(power:vm)
 options:
@@ -156,6 +160,10 @@ seealso:
     description: The power alone.
   - module: hostup.cloud.ssh_host_keys
     description: Proves that another system answers.
+  - ref: ansible_collections.hostup.cloud.docsite.reinstalling
+    description: The guide to the role P(hostup.cloud.hostup_reinstall#role), which has what comes before and after.
+  - ref: ansible_collections.hostup.cloud.docsite.unattended
+    description: How to make an ISO that installs without asking.
 notes:
   - One VPS costs three requests before anything is changed, and two where its ID is in O(confirm). In all, that is
     about twelve, and more while an installer runs of which it is not known how long it takes, or where something has to
@@ -170,27 +178,26 @@ notes:
 
 EXAMPLES = r"""
 # The API key comes from HOSTUP_API_KEY, which an AWX credential or your shell can set.
+- name: See what a reinstallation would do
+  hostup.cloud.hostup_vps_reinstall:
+    vps_name: web-01
+    confirm: [web-01]
+    url: https://releases.example.com/debian-12-unattended.iso
+  check_mode: true
+  register: foreseen
+
 - name: Reinstall a server from an unattended installer that powers off when it is done
   hostup.cloud.hostup_vps_reinstall:
     vps_name: web-01
     confirm: [web-01]
-    url: https://media.example.com/debian-12-unattended.iso
+    url: https://releases.example.com/debian-12-unattended.iso
     install_timeout: 1800
 
-- name: See what that would be
+- name: Reinstall many at once (in a play of localhost), from what is in the library
   hostup.cloud.hostup_vps_reinstall:
-    vps_name: web-01
-    confirm: [web-01]
-    url: https://media.example.com/debian-12-unattended.iso
-  check_mode: true
-  register: foreseen
-
-- name: Reinstall many at once
-  hostup.cloud.hostup_vps_reinstall:
-    vps_ids: "{{ groups['reinstall_me'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
-    confirm: "{{ groups['reinstall_me'] }}"
+    vps_ids: "{{ ['web-01', 'web-02'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
+    confirm: [web-01, web-02]
     name: debian-12-unattended.iso
-  run_once: true
 """
 
 RETURN = r"""

@@ -60,6 +60,8 @@ options:
 seealso:
   - module: hostup.cloud.hostup_vps_reinstall
     description: Reinstalls a VPS, and does not prove that another system answers.
+  - ref: ansible_collections.hostup.cloud.docsite.reinstalling
+    description: The guide to the role P(hostup.cloud.hostup_reinstall#role), which uses both.
 notes:
   - The keys of the types ed25519, ecdsa and rsa are asked for, by one connection each at the same time.
 """
