@@ -20,6 +20,7 @@ html_copy_source = False
 html_use_index = False
 html_show_sphinx = False
 extensions = ["sphinx_antsibull_ext"]
+antsibull_ext_color_scheme = "default-autodark"
 highlight_language = "yaml+jinja"
 nitpicky = True
 
