@@ -176,13 +176,13 @@ EXAMPLES = r"""
         vps_name: web-01
         url: https://releases.example.com/windows-server.iso
         wait: false
-      register: order
+      register: download
 
     - name: Wait for it later, perhaps in another playbook that was handed the ID
       hostup.cloud.hostup_vps_iso:
         vps_name: web-01
         name: windows-server.iso
-        job_id: "{{ order.job.id }}"
+        job_id: "{{ download.job.id }}"
 """
 
 RETURN = r"""

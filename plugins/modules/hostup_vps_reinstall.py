@@ -195,8 +195,8 @@ EXAMPLES = r"""
 
 - name: Reinstall many at once (in a play of localhost), from what is in the library
   hostup.cloud.hostup_vps_reinstall:
-    vps_ids: "{{ ['web-01', 'web-02'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
-    confirm: [web-01, web-02]
+    vps_ids: "{{ ['web-01', 'db-01'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
+    confirm: [web-01, db-01]
     name: debian-12-unattended.iso
 """
 
