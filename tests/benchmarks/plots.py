@@ -104,7 +104,7 @@ def draw(plot: Plot, rows: Mapping[str, tuple[str, str]]) -> str:
     height = 62 + 36 * len(bars)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        "<!-- SPDX-License-Identifier: GPL-3.0-or-later; made by tests/benchmarks/plots.py -->",
+        "<!-- made by tests/benchmarks/plots.py -->",
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{WIDTH}" height="{height}"',
         f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12" fill="#222">',
         f"<title>{escape(plot.title)}: {escape(plot.unit)}</title>",

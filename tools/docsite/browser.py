@@ -81,8 +81,10 @@ def browser() -> Iterator[Browser]:
             assert driver.stdout
             [port] = next(filter(None, (re.findall(r"on port (\d+)\.$", line) for line in driver.stdout)))
             tab = Browser(f"http://127.0.0.1:{port}")
-            yield tab
-            tab.close()
+            try:
+                yield tab
+            finally:
+                tab.close()
         finally:
             driver.terminate()
 
