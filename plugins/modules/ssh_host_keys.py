@@ -73,6 +73,12 @@ EXAMPLES = r"""
     known_hosts: ~/.ssh/known_hosts
   register: old_system
 
+- name: Reinstall the server
+  hostup.cloud.hostup_vps_reinstall:
+    vps_name: web-01
+    confirm: [web-01]
+    name: debian-12-unattended.iso
+
 - name: Wait until a new one answers
   hostup.cloud.ssh_host_keys:
     host: web-01.example.com

@@ -6,8 +6,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import asyncssh
@@ -22,24 +21,25 @@ async def run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
     await process.wait_closed()
 
 
-def bound_socket(port: int) -> socket.socket:
+def bound_socket(address: str, port: int = 0) -> socket.socket:
     """A socket of this machine's; 0 for any port."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
+    bound.bind((address, port))
     return bound
 
 
 class Sshd:
     """Listens on one port, with the key that it was last given; at first with none, which is not at all."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, address: str, port: int) -> None:
         self._loop = loop
+        self._address = address
         self._listener: asyncssh.SSHAcceptor | None = None
         self.visits = 0  # since it was last given a key
         self.open: set[asyncssh.SSHServerConnection] = set()
         # bound all the time, or somebody else may be given the port while nobody answers
-        self._holder = bound_socket(0)
+        self._holder = bound_socket(address, port)
         self._socket: socket.socket | None = None
         self.port: int = self._holder.getsockname()[1]
 
@@ -70,7 +70,7 @@ class Sshd:
             await self._listener.wait_closed()
         self._listener, self.visits = None, 0
         if key:
-            self._socket = bound_socket(self.port)
+            self._socket = bound_socket(self._address, self.port)
             self._listener = await asyncssh.listen(
                 sock=self._socket,
                 server_factory=lambda: Visit(self),
@@ -96,7 +96,16 @@ class Visit(asyncssh.SSHServer):
         return False
 
 
-Sshds = defaultdict[str, Sshd]
+class Sshds(dict[str, Sshd]):
+    """Servers by name, each made when it is first named."""
+
+    def __init__(self, make: Callable[[str], Sshd]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Sshd:
+        self[name] = made = self._make(name)
+        return made
 
 
 def new_key() -> asyncssh.SSHKey:
@@ -105,12 +114,12 @@ def new_key() -> asyncssh.SSHKey:
 
 
 @contextmanager
-def serve_ssh() -> Iterator[Sshds]:
-    """Run servers, each made when it is first named."""
+def serve_ssh(place: Callable[[str], tuple[str, int]] = lambda _name: ("127.0.0.1", 0)) -> Iterator[Sshds]:
+    """Run servers, each at the address and the port that belong to its name; 0 for any port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    sshds: Sshds = defaultdict(lambda: Sshd(loop))
+    sshds = Sshds(lambda name: Sshd(loop, *place(name)))
     try:
         yield sshds
     finally:
