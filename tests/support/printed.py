@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import ast
-import functools
 import gzip
-import http.server
 import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -37,25 +36,29 @@ PAGES = [
 ]  # fmt: skip
 
 # In each: the indentation, the language, options, and the body.
-FENCE = re.compile(r"^(?P<indent> *)```(?P<language>.*)\n(?P<options>)(?P<body>(?:.*\n)*?)(?P=indent)```$", re.M)
+FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>.*)\n(?P<options>)(?P<body>(?:.*\n)*?)(?P=indent)```$", re.MULTILINE
+)
 DIRECTIVE = re.compile(
     r"^(?P<indent> *)\.\. code(?:-block)?::(?P<language>.*)\n(?P<options>(?:(?P=indent) +:.*\n)*)"
     r"(?P<body>(?: *\n|(?P=indent) +\S.*\n)*)",
-    re.M,
+    re.MULTILINE,
 )
 # As the last paragraph before a block.
-NOT_RUN = re.compile(r"(?:<!--|\.\.) not run: (?P<reason>(?:(?!-->).)+?)(?: *-->)?$", re.S)
+NOT_RUN = re.compile(r"(?:<!--|\.\.) not run: (?P<reason>(?:(?!-->).)+?)(?: *-->)?$", re.DOTALL)
 # A file's name: above the block, in code or bold; as the option of the directive; or as a comment in the first line.
 CAPTION = re.compile(r"[`*](?P<name>[\w./-]+\.ya?ml)[`*]+:?$")
-OPTION = re.compile(r":caption: (?P<name>[\w./-]+\.ya?ml)$", re.M)
-COMMENT = re.compile(r"# (?P<name>[\w./-]+\.ya?ml)(?:$|:)", re.M)
+OPTION = re.compile(r":caption: (?P<name>[\w./-]+\.ya?ml)$", re.MULTILINE)
+COMMENT = re.compile(r"# (?P<name>[\w./-]+\.ya?ml)(?:$|:)", re.MULTILINE)
 
 NAMES = re.compile(r"\b(?:web|db|test)-\d\d\b")
 EXAMPLE_ID = "vps_01hxa3b4c5d6e7f8g9h0j1k2m3"
 LIBRARY = ("rescue.iso", "debian-12-unattended.iso", "fedora-server.iso", "old.iso", "older.iso")
 FOR_THE_MACHINE = re.compile(r"\b(ansible\.builtin\.reboot|community\.general\.shutdown):")
-COMPLAINTS = re.compile(r"\[(?:DEPRECATION )?WARNING\]|no hosts matched|no hosts to target", re.I)
+COMPLAINTS = re.compile(r"\[(?:DEPRECATION )?WARNING\]|no hosts matched|no hosts to target", re.IGNORECASE)
 RUNS_TASKS = re.compile(r"ansible(?:-playbook)? (?!.*--(?:help|version|list|syntax))")
+REINSTALLS = re.compile(r"\bhostup\.cloud\.(hostup_reinstall|reinstall|rescue)\b")
+PLAIN = re.compile(r"ansible-(playbook|inventory) [^|;&<>()$*?~#{}`]*")
 PLAY_KEYWORDS = {"module_defaults", "environment", "collections", "vars", "vars_files"}
 INVENTORY_KEYWORDS = {"hosts", "children", "vars"}
 
@@ -108,9 +111,14 @@ def printed(text: str, place: str) -> Iterator[Block]:
             place=f"{place}:{text.count(chr(10), 0, found.start()) + 1}",
             language=found["language"].strip(),
             text=body,
-            name=name["name"] if name else "",
+            name=name_in(name),
             not_run=reason["reason"] if reason else "",
         )
+
+
+def name_in(found: re.Match[str] | None) -> str:
+    """The name of a file, where one was found."""
+    return found["name"] if found else ""
 
 
 def examples(source: str, place: str) -> Iterator[Block]:
@@ -118,13 +126,11 @@ def examples(source: str, place: str) -> Iterator[Block]:
     for statement in ast.parse(source).body:
         match statement:
             case ast.Assign(targets=[ast.Name("EXAMPLES")], value=ast.Constant(str(text), lineno=line)):
-                for document in re.split(r"^---\n", text, flags=re.M):
+                for document in re.split(r"^---\n", text, flags=re.MULTILINE):
                     name = COMMENT.match(document)
                     reason = re.match(r"\n?# not run: (.*)", document)
                     if document.strip():
-                        yield Block(
-                            f"{place}:{line}", "yaml", document, name["name"] if name else "", reason[1] if reason else ""
-                        )
+                        yield Block(f"{place}:{line}", "yaml", document, name_in(name), reason[1] if reason else "")
                     line += document.count("\n") + 1
 
 
@@ -151,6 +157,16 @@ def kind_of(data: Any) -> str:
         case dict() if data:
             return "variables"
     raise NotAsPrinted("neither plays, tasks, an inventory, requirements nor variables")
+
+
+def reinstalling(blocks: list[Block]) -> list[Block]:
+    """The blocks that reinstall, and prove it: ten times as slow as others. What only checks is as quick as any."""
+    slow = [block for block in blocks if REINSTALLS.search(block.text) and "--check" not in block.text]
+    names = [block.name for block in slow if block.name]
+    return [
+        block for block in blocks
+        if block in slow or (block.language == "console" and any(name in block.text for name in names))
+    ]  # fmt: skip
 
 
 class Systems(MemoryMachines):
@@ -238,10 +254,11 @@ class Stage:
         self._record = self.folder / "record.jsonl"
         self._record.touch()
         path = os.pathsep.join([str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
-        self._env = lab.environment({"RECORD_FILE": str(self._record), "PATH": path})
-        # `ansible` of a module takes callbacks only when it is told to; of localhost alone Ansible warns by itself
-        quiet = {"ANSIBLE_INVENTORY_UNPARSED_WARNING": "0", "ANSIBLE_LOCALHOST_WARNING": "0"}
-        self._shell = Shell(self.folder, {**self._env, **quiet, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1"})
+        # `ansible` takes callbacks only where it is told to; and wherever there is no inventory, Ansible warns of that
+        settings = {"INVENTORY_UNPARSED_WARNING": "0", "LOCALHOST_WARNING": "0", "LOAD_CALLBACK_PLUGINS": "1"}
+        settings = {f"ANSIBLE_{name}": value for name, value in settings.items()}
+        self._env = lab.environment({"RECORD_FILE": str(self._record), "PATH": path, **settings})
+        self._shell = Shell(self.folder, self._env)
 
     def _furnish(self, sshds: Sshds, names: list[str]) -> dict[str, str]:
         """Have the VPSs, their systems and a library; returns the addresses of the VPSs."""
@@ -313,18 +330,19 @@ class Stage:
             text = re.sub(pattern, instead, text)
         return text
 
-    def run(self, blocks: list[Block]) -> None:
-        """Run what a page prints, in its order. Raises NotAsPrinted."""
-        used = "".join(block.text for block in blocks if block.language == "console" and not block.not_run)
-        for block in (block for block in blocks if not block.not_run):
+    def run(self, blocks: list[Block], *, reinstalls: bool) -> None:
+        """Run what a page prints, in its order, with or without what reinstalls. Raises NotAsPrinted."""
+        blocks = [block for block in blocks if not block.not_run]
+        left_out = set() if reinstalls else set(reinstalling(blocks))
+        used = "".join(block.text for block in blocks if block.language == "console")
+        for block in blocks:
             try:
-                if block.language == "console":
+                if block.language == "yaml":
+                    is_run_by_a_command = bool(block.name) and block.name in used
+                    self._take_yaml(block, runs=not (is_run_by_a_command or block in left_out))
+                elif block not in left_out:
                     self._play_waiting()
                     self._run_console(block)
-                elif FOR_THE_MACHINE.search(block.text):
-                    raise NotAsPrinted("that would restart the machine on which the tests run")
-                else:
-                    self._take_yaml(block, is_used=bool(block.name) and block.name in used)
             except (NotAsPrinted, yaml.YAMLError) as error:
                 raise NotAsPrinted(f"{block.place}: {error}") from None
         self._play_waiting()
@@ -336,17 +354,22 @@ class Stage:
 
     # YAML
 
-    def _take_yaml(self, block: Block, *, is_used: bool) -> None:
+    def _take_yaml(self, block: Block, *, runs: bool) -> None:
+        """Write a block to a file, and run it, or have it wait for its neighbours."""
+        if FOR_THE_MACHINE.search(block.text):
+            raise NotAsPrinted("that would restart the machine on which the tests run")
         text = self.adapted(block.text)
         kind = kind_of(yaml.load(text, Loader))  # noqa: S506 - one that is safe
         name = block.name or {
             "inventory": f"{self._line(block)}.hostup.yml", "requirements": "requirements.yml"
         }.get(kind, f"{self._line(block)}.yml")  # fmt: skip
         self._write(name, text)
-        if is_used:
+        if not runs:
             return
         if kind == "inventory":
-            self._fork("ansible-inventory", "-i", name, "--list", "--export", wanted='"hostvars": {\n')
+            code, said = self._fork("ansible-inventory", "-i", name, "--list")
+            if code or COMPLAINTS.search(said) or not json.loads(said)["_meta"]["hostvars"]:
+                raise NotAsPrinted(f"as an inventory, it ended with {code}\n{said}")
         elif kind == "requirements":
             code, output = self._shell.run(f"ansible-galaxy collection install --offline -r {name}")
             # it may read well, and name what is not installed here
@@ -370,9 +393,9 @@ class Stage:
         task = "  tasks:\n    - name: Ask the API\n      hostup.cloud.hostup_vps_info:\n"
         if kind == "keywords":
             return f"{head}{textwrap.indent(text, '  ')}{task}"
-        show = "    - name: Show them\n      ansible.builtin.debug:\n        msg: \"{{ lookup('vars', item) }}\"\n      loop: "
-        names = json.dumps(list(yaml.load(text, Loader)))  # noqa: S506
-        return f"{head}  vars:\n{textwrap.indent(text, '    ')}{task}{show}{names}\n"
+        values = [f"{{{{ lookup('vars', '{name}') }}}}" for name in yaml.load(text, Loader)]  # noqa: S506
+        show = f"    - name: Show them\n      ansible.builtin.debug:\n        msg: {json.dumps(values)}\n"
+        return f"{head}  vars:\n{textwrap.indent(text, '    ')}{show}"
 
     def _play_waiting(self) -> None:
         """Run the plays so far in one playbook, in which each is announced."""
@@ -386,11 +409,7 @@ class Stage:
         self._write("batch.yml", yaml.safe_dump(playbook, sort_keys=False))
         self._waiting, blocks = [], self._waiting
         before = len(self._record.read_text().splitlines())
-        problem = ""
-        try:
-            self._fork("ansible-playbook", "-i", "stage.json", "batch.yml")
-        except NotAsPrinted as error:
-            problem = f"\n{error}"
+        code, said = self._fork("ansible-playbook", "-i", "stage.json", "batch.yml")
         done = [json.loads(line) for line in self._record.read_text().splitlines()[before:]]
         statuses: dict[str, list[str]] = {block.place: [] for block in blocks}
         place = blocks[0].place
@@ -399,32 +418,30 @@ class Stage:
                 place = result["result"]["msg"]
             else:
                 statuses[place].append(result["status"])
-        if problem:
+        if code or COMPLAINTS.search(said):
             suspect = next((name for name, found in statuses.items() if set(found) - {"ok"}), place)
-            raise NotAsPrinted(f"{suspect}: {problem}")
+            raise NotAsPrinted(f"{suspect}: ended with {code}\n{said}")
         if idle := [name for name, found in statuses.items() if not found]:
             raise NotAsPrinted(f"{', '.join(idle)}: no task was run")
 
-    def _fork(self, *command: str, wanted: str = "") -> None:
-        """Run a command of Ansible."""
+    def _fork(self, *command: str, folder: Path | None = None, env: dict[str, str] | None = None) -> tuple[int, str]:
+        """Run a command of Ansible; returns its exit code, and what it has printed."""
         output = self.folder.parent / "output"
         output.write_text("")
-        code = forked.start(command, folder=self.folder, env=self._env, output=output).wait(240)
-        said = output.read_text()
-        if code or COMPLAINTS.search(said) or wanted not in said:
-            raise NotAsPrinted(f"{' '.join(command)} ended with {code}\n{said}")
+        code = forked.start(command, folder=folder or self.folder, env=env or self._env, output=output).wait(240)
+        return code, output.read_text()
 
     # Commands
 
     def _run_console(self, block: Block) -> None:
         """Run a block's commands, and compare what they print with what the block shows."""
-        first, *steps = re.split(r"^\$ ", self.adapted(block.text), flags=re.M)
+        first, *steps = re.split(r"^\$ ", self.adapted(block.text), flags=re.MULTILINE)
         if first or not steps:
             raise NotAsPrinted("a console block begins with a command: $ …")
         for step in steps:
             command, shown = re.fullmatch(r"((?:.*\\\n)*.*\n)((?:.*\n)*)", step).groups()  # type: ignore[union-attr]
             before = self._record.stat().st_size
-            code, lines = self._shell.run(command.rstrip("\n"))
+            code, lines = self._command(command.rstrip("\n"))
             said = "\n".join(line.rstrip() for line in lines)
             if code or COMPLAINTS.search(said):
                 raise NotAsPrinted(f"$ {command}ended with {code}\n{said}")
@@ -432,6 +449,15 @@ class Stage:
                 raise NotAsPrinted(f"$ {command}has run no task\n{said}")
             if shown.strip() and not re.fullmatch(as_pattern(shown), said + "\n"):
                 raise NotAsPrinted(f"$ {command}has printed something else than is shown:\n{said}")
+
+    def _command(self, command: str) -> tuple[int, list[str]]:
+        """Run a command in the shell, or a plain one of Ansible as a fork that gets what the shell has: that is cheaper."""
+        if not PLAIN.fullmatch(command):
+            return self._shell.run(command)
+        _code, (folder, *variables) = self._shell.run("pwd; env -0")
+        env = dict(line.split("=", 1) for line in "\n".join(variables).split("\0") if line.strip())
+        code, said = self._fork(*shlex.split(command.replace("\\\n", "")), folder=Path(folder), env=env)
+        return code, said.splitlines()
 
 
 def as_pattern(shown: str) -> str:
