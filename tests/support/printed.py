@@ -305,11 +305,13 @@ class Stage:
         }
         for name, content in files.items():
             self._write(name, content).chmod(0o700)
-        for name in ("emulator", "demo", "playbooks", "roles", "tests"):
+        for name in ("demo", "emulator", "tests"):
             (self.folder / name).symlink_to(CLONE / name)
 
     def _write(self, name: str, content: str) -> Path:
         path = self.folder / name
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise NotAsPrinted(f"{name} would be written outside of the page's folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
         return path
@@ -406,10 +408,10 @@ class Stage:
             say = {"name": "Say which", "ansible.builtin.debug": {"msg": block.place}}
             playbook.append({"name": block.place, "hosts": "localhost", "gather_facts": False, "tasks": [say]})
             playbook.append({"name": block.place, "import_playbook": block.name})
-        self._write("batch.yml", yaml.safe_dump(playbook, sort_keys=False))
+        self._write("the printed ones.yml", yaml.safe_dump(playbook, sort_keys=False))
         self._waiting, blocks = [], self._waiting
         before = len(self._record.read_text().splitlines())
-        code, said = self._fork("ansible-playbook", "-i", "stage.json", "batch.yml")
+        code, said = self._fork("ansible-playbook", "-i", "stage.json", "the printed ones.yml")
         done = [json.loads(line) for line in self._record.read_text().splitlines()[before:]]
         statuses: dict[str, list[str]] = {block.place: [] for block in blocks}
         place = blocks[0].place
@@ -451,7 +453,7 @@ class Stage:
                 raise NotAsPrinted(f"$ {command}has printed something else than is shown:\n{said}")
 
     def _command(self, command: str) -> tuple[int, list[str]]:
-        """Run a command in the shell, or a plain one of Ansible as a fork that gets what the shell has: that is cheaper."""
+        """Run a command in the shell, or a plain one of Ansible in a fork that gets what the shell has: it costs less."""
         if not PLAIN.fullmatch(command):
             return self._shell.run(command)
         _code, (folder, *variables) = self._shell.run("pwd; env -0")
