@@ -4,12 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from support.lab import Lab, serve
-from support.printed import CLONE, AnyIso, NotAsPrinted, Stage, blocks_of, pages, reinstalling
+from support.printed import (
+    CLONE,
+    AnyIso,
+    Block,
+    NotAsPrinted,
+    Stage,
+    all_blocks_of,
+    blocks_of,
+    documents,
+    pages,
+    printed,
+    reinstalling,
+)
 from support.sshd import bound_socket, serve_ssh
 
 
@@ -24,18 +37,44 @@ def any_iso() -> Iterator[str]:
     yield from serve(AnyIso)
 
 
-def run_page(lab: Lab, any_iso: str, page: Path, *, reinstalls: bool) -> None:
-    """Run what a page prints, in its order and in one world."""
+# What is in these is neither run nor looked at.
+OTHER_LANGUAGES = {"hcl", "ini", "json", "python", "text"}
+
+# Most cost a play.
+WRONG = {
+    "unknown option": ("yaml", "- hostup.cloud.hostup_vps_info:\n    sate: x\n", "Unsupported parameters"),
+    "two in one": ("yaml", "- hosts: web-01\n- ansible.builtin.ping:\n", "plays and tasks"),
+    "no command": ("console", "ansible-playbook hostup.cloud.library\n", "begins with a command"),
+    "exit code": ("console", "$ true\n$ false\n", "ended with 1"),
+    "other output": ("console", "$ printf 'one\\ntwo\\nthree\\n'\none\n…\nfour\n", "something else than is shown"),
+}
+WRONG_AT_LENGTH = {
+    "warning": ("yaml", "- hostup.cloud.hostup_vps_info:\n  register: rescue\n", "[WARNING]"),
+    "no task": ("yaml", "- hosts: web-01\n  gather_facts: false\n  tasks: []\n", "no task was run"),
+    "no host": ("yaml", "- hosts: nobody\n  tasks: []\n", "no hosts matched"),
+    "no inventory": ("console", "$ ansible-playbook hostup.cloud.rescue --limit web-01\n", "no hosts matched"),
+}
+
+
+@contextmanager
+def staged(lab: Lab, source: str, text: str) -> Iterator[Stage]:
+    """A stage for a page with this text."""
     with bound_socket("127.0.2.1") as free:
         port = free.getsockname()[1]
     with serve_ssh(lambda address: (address, port)) as sshds:
-        stage, problem = Stage(lab, sshds, port, any_iso, page.read_text()), ""
+        stage = Stage(lab, sshds, port, source, text)
+        yield stage
+        stage.close()
+
+
+def run_page(lab: Lab, source: str, page: Path, *, reinstalls: bool) -> None:
+    """Run what a page prints, in its order and in one world."""
+    problem = ""
+    with staged(lab, source, page.read_text()) as stage:
         try:
             stage.run(blocks_of(page), reinstalls=reinstalls)
         except NotAsPrinted as error:
             problem = str(error)
-        finally:
-            stage.close()
     if problem:
         pytest.fail(problem, pytrace=False)
 
@@ -51,3 +90,65 @@ def test_runs_as_printed(lab: Lab, any_iso: str, page: Path) -> None:
 def test_reinstalls_as_printed(lab: Lab, any_iso: str, page: Path) -> None:
     """All of the page."""
     run_page(lab, any_iso, page, reinstalls=True)
+
+
+def test_nothing_is_hidden_from_that() -> None:
+    """As a block in a language of which nobody knows that it is to be run, or in none."""
+    blocks = [block for path in documents() for block in all_blocks_of(path)]
+    assert [f"{block.place} {block.language}" for block in blocks if block.language not in OTHER_LANGUAGES] == [
+        f"{block.place} {block.language}" for block in blocks if block.language in ("yaml", "console")
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong", [*WRONG, *(pytest.param(name, marks=pytest.mark.exhaustive) for name in WRONG_AT_LENGTH)]
+)
+def test_what_is_wrong_is_found(lab: Lab, any_iso: str, wrong: str) -> None:
+    """And where it is printed."""
+    language, text, complaint = {**WRONG, **WRONG_AT_LENGTH}[wrong]
+    with staged(lab, any_iso, text) as stage, pytest.raises(NotAsPrinted) as raised:
+        stage.run([Block("docs/page.rst:7", language, text)], reinstalls=True)
+    assert str(raised.value).startswith("docs/page.rst:7: ") and complaint in str(raised.value)
+
+
+PAGE = """\
+.. not run: needs
+   two lines
+
+.. code-block:: yaml
+   :caption: play.yml
+
+   plugin: one
+
+1. Text:
+
+   .. code-block:: console
+
+      $ two \\
+          three
+
+   Text.
+"""
+SAME_IN_MARKDOWN = """\
+<!-- not run: needs
+   two lines -->
+```yaml
+# play.yml
+plugin: one
+```
+
+1. Text:
+
+   ```console
+   $ two \\
+       three
+   ```
+"""
+
+
+@pytest.mark.parametrize(("text", "name"), [(PAGE, "page.rst"), (SAME_IN_MARKDOWN, "page.md")])
+def test_blocks_are_found(text: str, name: str) -> None:
+    first, second = printed(text, name)
+    assert (first.language, first.text.splitlines()[-1], first.name) == ("yaml", "plugin: one", "play.yml")
+    assert first.not_run.split() == ["needs", "two", "lines"]
+    assert (second.language, second.text) == ("console", "$ two \\\n    three\n") and not second.not_run

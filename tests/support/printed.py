@@ -85,18 +85,26 @@ class Loader(yaml.SafeLoader):
 Loader.add_multi_constructor("!", lambda loader, _tag, node: loader.construct_scalar(node))
 
 
+def documents() -> list[Path]:
+    """All that may print something to run."""
+    found = {path for pattern in PAGES for path in CLONE.glob(pattern)}
+    return sorted(path for path in found if "output" not in path.parts)
+
+
 def pages() -> list[Path]:
-    """The documents that print something to run."""
-    found = sorted({path for pattern in PAGES for path in CLONE.glob(pattern)})
-    return [path for path in found if "output" not in path.parts and any(blocks_of(path))]
+    """The documents that do."""
+    return [path for path in documents() if blocks_of(path)]
 
 
 def blocks_of(path: Path) -> list[Block]:
     """The YAML and the console blocks of a document, in its order."""
-    place = str(path.relative_to(CLONE))
-    if path.suffix == ".py":
-        return list(examples(path.read_text(), place))
-    return [block for block in printed(path.read_text(), place) if block.language in ("yaml", "console")]
+    return [block for block in all_blocks_of(path) if block.language in ("yaml", "console")]
+
+
+def all_blocks_of(path: Path) -> list[Block]:
+    """The blocks of a document in any language."""
+    read = examples if path.suffix == ".py" else printed
+    return list(read(path.read_text(), str(path.relative_to(CLONE))))
 
 
 def printed(text: str, place: str) -> Iterator[Block]:
@@ -453,7 +461,7 @@ class Stage:
                 raise NotAsPrinted(f"$ {command}has printed something else than is shown:\n{said}")
 
     def _command(self, command: str) -> tuple[int, list[str]]:
-        """Run a command in the shell, or a plain one of Ansible in a fork that gets what the shell has: it costs less."""
+        """Run a command in the shell, or a plain one of Ansible in a fork with the same variables: it costs less."""
         if not PLAIN.fullmatch(command):
             return self._shell.run(command)
         _code, (folder, *variables) = self._shell.run("pwd; env -0")
