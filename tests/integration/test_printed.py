@@ -63,8 +63,10 @@ def staged(lab: Lab, source: str, text: str) -> Iterator[Stage]:
         port = free.getsockname()[1]
     with serve_ssh(lambda address: (address, port)) as sshds:
         stage = Stage(lab, sshds, port, source, text)
-        yield stage
-        stage.close()
+        try:
+            yield stage
+        finally:
+            stage.close()
 
 
 def run_page(lab: Lab, source: str, page: Path, *, reinstalls: bool) -> None:
@@ -87,6 +89,7 @@ def test_runs_as_printed(lab: Lab, any_iso: str, page: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in pages() if reinstalling(blocks_of(page))], ids=name_of)
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 def test_reinstalls_as_printed(lab: Lab, any_iso: str, page: Path) -> None:
     """All of the page."""
     run_page(lab, any_iso, page, reinstalls=True)

@@ -31,8 +31,8 @@ from support.sshd import Sshds, new_key
 
 CLONE = Path(__file__).resolve().parents[2]
 PAGES = [
-    "*.md", "docs/*.md", "docs/docsite/rst/*.rst", "emulator/*.md", "plugins/inventory/*.py", "plugins/modules/*.py",
-    "roles/*/README.md", "tests/**/*.md",
+    "*.md", "docs/**/*.md", "docs/docsite/rst/*.rst", "docs/examples/*.yml", "emulator/*.md", "plugins/inventory/*.py",
+    "plugins/modules/*.py", "roles/*/README.md", "tests/**/*.md",
 ]  # fmt: skip
 
 # In each: the indentation, the language, options, and the body.
@@ -51,6 +51,7 @@ CAPTION = re.compile(r"[`*](?P<name>[\w./-]+\.ya?ml)[`*]+:?$")
 OPTION = re.compile(r":caption: (?P<name>[\w./-]+\.ya?ml)$", re.MULTILINE)
 COMMENT = re.compile(r"# (?P<name>[\w./-]+\.ya?ml)(?:$|:)", re.MULTILINE)
 
+PATIENCE = 240.0  # real seconds for a command, which the busiest machine does not need
 NAMES = re.compile(r"\b(?:web|db|test)-\d\d\b")
 EXAMPLE_ID = "vps_01hxa3b4c5d6e7f8g9h0j1k2m3"
 LIBRARY = ("rescue.iso", "debian-12-unattended.iso", "fedora-server.iso", "old.iso", "older.iso")
@@ -103,8 +104,21 @@ def blocks_of(path: Path) -> list[Block]:
 
 def all_blocks_of(path: Path) -> list[Block]:
     """The blocks of a document in any language."""
-    read = examples if path.suffix == ".py" else printed
-    return list(read(path.read_text(), str(path.relative_to(CLONE))))
+    place = str(path.relative_to(CLONE))
+    if path.suffix == ".yml":
+        return list(example(path, place))
+    return list((examples if path.suffix == ".py" else printed)(path.read_text(), place))
+
+
+def example(path: Path, place: str) -> Iterator[Block]:
+    """A file with the commands in its head, and its neighbours that these name."""
+    head = [line.removeprefix("# ") for line in path.read_text().partition("---\n")[0].splitlines()]
+    commands = "".join(f"$ {line}\n" for line in head if line.startswith("ansible"))
+    for file in sorted(path.parent.glob("*.yml")):
+        if file == path or file.name in commands:
+            yield Block(f"{place}:1", "yaml", file.read_text(), file.name)
+    if commands:
+        yield Block(f"{place}:1", "console", commands)
 
 
 def printed(text: str, place: str) -> Iterator[Block]:
@@ -169,12 +183,15 @@ def kind_of(data: Any) -> str:
 
 def reinstalling(blocks: list[Block]) -> list[Block]:
     """The blocks that reinstall, and prove it: ten times as slow as others. What only checks is as quick as any."""
-    slow = [block for block in blocks if REINSTALLS.search(block.text) and "--check" not in block.text]
-    names = [block.name for block in slow if block.name]
-    return [
-        block for block in blocks
-        if block in slow or (block.language == "console" and any(name in block.text for name in names))
-    ]  # fmt: skip
+    plays = [block for block in blocks if block.language == "yaml" and REINSTALLS.search(block.text)]
+    names = [block.name for block in plays if block.name]
+    return plays + [
+        block
+        for block in blocks
+        if block.language == "console"
+        and "--check" not in block.text
+        and (REINSTALLS.search(block.text) or any(name in block.text for name in names))
+    ]
 
 
 class Systems(MemoryMachines):
@@ -183,18 +200,18 @@ class Systems(MemoryMachines):
     def __init__(self, lab: Lab, sshds: Sshds) -> None:
         super().__init__(lab.world.clock)
         self._sshds = sshds
-        self._on_disk: dict[str, asyncssh.SSHKey] = {}
+        self.on_disk: dict[str, asyncssh.SSHKey] = {}
 
     def reset(self, vps: Vps) -> None:
         """Another system may be booted."""
         super().reset(vps)
         key = None
         if not vps.boots_from_cd():
-            key = self._on_disk.setdefault(vps.id, new_key())
+            key = self.on_disk.setdefault(vps.id, new_key())
         elif any("rescue" in (vps.owner.library[mount.iso_id or ""].name or "") for mount in vps.mounts()):
             vps.powers_off_after, key = None, new_key()
         else:
-            self._on_disk.pop(vps.id, None)
+            self.on_disk.pop(vps.id, None)
         self._sshds[vps.primary_ip or ""].answer(key)
 
     def stop(self, vps: Vps) -> None:
@@ -257,7 +274,7 @@ class Stage:
         self.folder = lab.folder
         self._source = source
         self._waiting: list[Block] = []
-        self._addresses = self._furnish(sshds, sorted({"web-01", *NAMES.findall(text)}))
+        self._addresses = self._furnish(sshds, ssh_port, sorted({"web-01", *NAMES.findall(text)}))
         self._lay_out(ssh_port)
         self._record = self.folder / "record.jsonl"
         self._record.touch()
@@ -268,13 +285,13 @@ class Stage:
         self._env = lab.environment({"RECORD_FILE": str(self._record), "PATH": path, **settings})
         self._shell = Shell(self.folder, self._env)
 
-    def _furnish(self, sshds: Sshds, names: list[str]) -> dict[str, str]:
-        """Have the VPSs, their systems and a library; returns the addresses of the VPSs."""
+    def _furnish(self, sshds: Sshds, ssh_port: int, names: list[str]) -> dict[str, str]:
+        """Have the VPSs, their systems, which are known, and a library; returns the addresses of the VPSs."""
         lab, world = self.lab, self.lab.world
         lab.emulator.control = True
         lab.owner.vpses.clear()
         world.vpses.clear()
-        world.machines = Systems(lab, sshds)
+        world.machines = systems = Systems(lab, sshds)
         world.switches.installer_reads = 2
         for name in LIBRARY:
             world.add_iso(lab.owner, name)
@@ -282,7 +299,13 @@ class Stage:
         addresses = {name: f"127.0.2.{kinds[name[:-3]] + int(name[-2:])}" for name in names}
         for name, address in addresses.items():
             vps_id = EXAMPLE_ID if name == "web-01" else None
-            world.machines.start(world.add_vps(lab.owner, name, address, vps_id=vps_id, boot_order=["ide2", "scsi0"]))
+            systems.start(world.add_vps(lab.owner, name, address, vps_id=vps_id, boot_order=["ide2", "scsi0"]))
+        lines = [
+            f"{place} {systems.on_disk[vps.id].export_public_key().decode()}"
+            for vps in lab.owner.vpses
+            for place in (vps.primary_ip, f"[{vps.primary_ip}]:{ssh_port}")
+        ]
+        self._write(".ssh/known_hosts", "".join(lines))
         return addresses
 
     def _lay_out(self, ssh_port: int) -> None:
@@ -438,7 +461,13 @@ class Stage:
         """Run a command of Ansible; returns its exit code, and what it has printed."""
         output = self.folder.parent / "output"
         output.write_text("")
-        code = forked.start(command, folder=folder or self.folder, env=env or self._env, output=output).wait(240)
+        process = forked.start(command, folder=folder or self.folder, env=env or self._env, output=output)
+        try:
+            code = process.wait(PATIENCE)
+        except TimeoutError:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(PATIENCE)
+            raise NotAsPrinted(f"{' '.join(command)} does not end\n{output.read_text()}") from None
         return code, output.read_text()
 
     # Commands
