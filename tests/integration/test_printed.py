@@ -21,7 +21,7 @@ from support.printed import (
     documents,
     pages,
     printed,
-    reinstalling,
+    slow_ones,
 )
 from support.sshd import bound_socket, serve_ssh
 
@@ -69,12 +69,12 @@ def staged(lab: Lab, source: str, text: str) -> Iterator[Stage]:
             stage.close()
 
 
-def run_page(lab: Lab, source: str, page: Path, *, reinstalls: bool) -> None:
+def run_page(lab: Lab, source: str, page: Path, *, slow: bool) -> None:
     """Run what a page prints, in its order and in one world."""
     problem = ""
     with staged(lab, source, page.read_text()) as stage:
         try:
-            stage.run(blocks_of(page), reinstalls=reinstalls)
+            stage.run(blocks_of(page), slow=slow)
         except NotAsPrinted as error:
             problem = str(error)
     if problem:
@@ -83,16 +83,16 @@ def run_page(lab: Lab, source: str, page: Path, *, reinstalls: bool) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_runs_as_printed(lab: Lab, any_iso: str, page: Path) -> None:
-    """All but what reinstalls, and what says why it is not run."""
-    run_page(lab, any_iso, page, reinstalls=False)
+    """All but what is slow, and what says why it is not run."""
+    run_page(lab, any_iso, page, slow=False)
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if reinstalling(blocks_of(page))], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in pages() if slow_ones(blocks_of(page))], ids=name_of)
 @pytest.mark.exhaustive
 @pytest.mark.timeout(1200)
-def test_reinstalls_as_printed(lab: Lab, any_iso: str, page: Path) -> None:
+def test_slow_ones_run_as_printed(lab: Lab, any_iso: str, page: Path) -> None:
     """All of the page."""
-    run_page(lab, any_iso, page, reinstalls=True)
+    run_page(lab, any_iso, page, slow=True)
 
 
 def test_nothing_is_hidden_from_that() -> None:
@@ -110,7 +110,7 @@ def test_what_is_wrong_is_found(lab: Lab, any_iso: str, wrong: str) -> None:
     """And where it is printed."""
     language, text, complaint = {**WRONG, **WRONG_AT_LENGTH}[wrong]
     with staged(lab, any_iso, text) as stage, pytest.raises(NotAsPrinted) as raised:
-        stage.run([Block("docs/page.rst:7", language, text)], reinstalls=True)
+        stage.run([Block("docs/page.rst:7", language, text)], slow=True)
     assert str(raised.value).startswith("docs/page.rst:7: ") and complaint in str(raised.value)
 
 

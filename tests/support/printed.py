@@ -58,7 +58,7 @@ LIBRARY = ("rescue.iso", "debian-12-unattended.iso", "fedora-server.iso", "old.i
 FOR_THE_MACHINE = re.compile(r"\b(ansible\.builtin\.reboot|community\.general\.shutdown):")
 COMPLAINTS = re.compile(r"\[(?:DEPRECATION )?WARNING\]|no hosts matched|no hosts to target", re.IGNORECASE)
 RUNS_TASKS = re.compile(r"ansible(?:-playbook)? (?!.*--(?:help|version|list|syntax))")
-REINSTALLS = re.compile(r"\bhostup\.cloud\.(hostup_reinstall|reinstall|rescue)\b")
+SLOW = re.compile(r"\bhostup\.cloud\.(acceptance|hostup_reinstall|reinstall|rescue)\b|^ *async:", re.MULTILINE)
 PLAIN = re.compile(r"ansible-(playbook|inventory) [^|;&<>()$*?~#{}`]*")
 PLAY_KEYWORDS = {"module_defaults", "environment", "collections", "vars", "vars_files"}
 INVENTORY_KEYWORDS = {"hosts", "children", "vars"}
@@ -181,16 +181,16 @@ def kind_of(data: Any) -> str:
     raise NotAsPrinted("neither plays, tasks, an inventory, requirements nor variables")
 
 
-def reinstalling(blocks: list[Block]) -> list[Block]:
-    """The blocks that reinstall, and prove it: ten times as slow as others. What only checks is as quick as any."""
-    plays = [block for block in blocks if block.language == "yaml" and REINSTALLS.search(block.text)]
+def slow_ones(blocks: list[Block]) -> list[Block]:
+    """The blocks that are ten times as slow as others, for they reinstall and prove it, or keep to the wall clock."""
+    plays = [block for block in blocks if block.language == "yaml" and SLOW.search(block.text)]
     names = [block.name for block in plays if block.name]
     return plays + [
         block
         for block in blocks
         if block.language == "console"
         and "--check" not in block.text
-        and (REINSTALLS.search(block.text) or any(name in block.text for name in names))
+        and (SLOW.search(block.text) or any(name in block.text for name in names))
     ]
 
 
@@ -363,10 +363,10 @@ class Stage:
             text = re.sub(pattern, instead, text)
         return text
 
-    def run(self, blocks: list[Block], *, reinstalls: bool) -> None:
-        """Run what a page prints, in its order, with or without what reinstalls. Raises NotAsPrinted."""
+    def run(self, blocks: list[Block], *, slow: bool) -> None:
+        """Run what a page prints, in its order, with or without what is slow. Raises NotAsPrinted."""
         blocks = [block for block in blocks if not block.not_run]
-        left_out = set() if reinstalls else set(reinstalling(blocks))
+        left_out = set() if slow else set(slow_ones(blocks))
         used = "".join(block.text for block in blocks if block.language == "console")
         for block in blocks:
             try:
