@@ -21,7 +21,7 @@ help:
 	@echo "make integration  playbooks against the emulator"
 	@echo "make machines     virtual machines that boot, and are reinstalled; needs QEMU"
 	@echo "make build        the tarball, and what galaxy-importer says of it"
-	@echo "make certified    the same, with flake8, as certification asks"
+	@echo "make certified    the same, with the importer's own linters, as certification asks"
 	@echo "make site         the documentation site, into tests/output/site; looks at it with chromium-driver"
 	@echo "make e2e          show the reinstallation of two virtual machines, start to end; needs QEMU"
 	@echo "make bench        measure what tasks cost, beside other collections, and write docs/benchmarks.md"
