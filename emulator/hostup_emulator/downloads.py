@@ -42,7 +42,8 @@ class Report:
 class _Readable(Protocol):
     """What all decompressors have in common."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -58,28 +58,23 @@ seealso:
 """
 
 EXAMPLES = r"""
-# hostup.yml: the key comes from the environment variable HOSTUP_API_KEY.
+# hostup.yml: this line is enough. The key comes from the environment variable HOSTUP_API_KEY.
 plugin: hostup.cloud.hostup_vps
 
----
-# With the key from elsewhere, and answers that are kept for ten minutes.
-plugin: hostup.cloud.hostup_vps
-api_key: "{{ lookup('ansible.builtin.file', '~/.config/hostup/key') }}"
-cache: true
-cache_plugin: ansible.builtin.jsonfile
-cache_connection: ~/.cache/hostup-inventory
-cache_timeout: 600
-
----
 # Groups of your own, and variables that are made from what the API tells.
-plugin: hostup.cloud.hostup_vps
 groups:
-  small: hostup_vps.resources.memory_gb < 4
+  small: hostup_vps.resources.memory_gb < 8
 keyed_groups:
   - key: hostup_vps.billing.billing_cycle
     prefix: billed
 compose:
   ansible_user: "'admin' if 'legacy' in hostup_vps.tags else 'root'"
+
+# Keep the answers for ten minutes.
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: ~/.cache/hostup-inventory
+cache_timeout: 600
 """
 
 import re

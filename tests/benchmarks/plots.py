@@ -80,14 +80,14 @@ PLOTS = {
 
 def rows_of(page: str) -> dict[str, tuple[str, str]]:
     """The table's rows: what was measured, with its figure and that of the peers."""
-    cells = ([cell.strip() for cell in line.split("|")] for line in page.splitlines() if line.startswith("| "))
-    return {what: (figure, peers) for _, what, figure, _, _, peers, _ in cells}
+    lines = (line.strip("|").split("|") for line in page.splitlines() if line.startswith("| "))
+    return {what.strip(): (figure.strip(), peers.strip()) for what, figure, *_reach, peers in lines}
 
 
 def peers_in(told: str) -> Iterator[tuple[str, float]]:
     """Each peer and its first figure, of `a.b 1.4 (1.3 to 1.5); c.d 2` or of `a: 1 of 2 lost; c: 0 of 2 lost`."""
     for part in told.split("; "):
-        who, _, figures = part.partition(": " if ": " in part else " ")
+        who, _between, figures = part.partition(": " if ": " in part else " ")
         if number := re.match(NUMBER, figures):
             yield who, float(number[0])
 

@@ -79,7 +79,8 @@ def browser() -> Iterator[Browser]:
     with subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True) as driver:
         try:
             assert driver.stdout
-            [port] = next(filter(None, (re.findall(r"on port (\d+)\.$", line) for line in driver.stdout)))
+            told = (re.search(r"on port (\d+)\.$", line) for line in driver.stdout)
+            port = next((found[1] for found in told if found), "that it did not tell")
             tab = Browser(f"http://127.0.0.1:{port}")
             try:
                 yield tab
