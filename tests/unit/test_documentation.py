@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,18 @@ def test_each_module_says_whether_it_can_be_repeated(path: Path) -> None:
 def test_examples_are_tasks_whose_variables_nobody_is_warned_of(path: Path) -> None:
     assert [task["name"] for task in text_of(path, "EXAMPLES") if "hosts" in task] == []
     assert set(re.findall(r"register: (\w+)", path.read_text())) & get_reserved_names() == set()
+
+
+def test_addresses_follow_from_galaxy_yml() -> None:
+    """Whoever moves the project changes these in all files, and this finds what was forgotten."""
+    galaxy = yaml.safe_load((CLONE / "galaxy.yml").read_text())
+    owner, name = galaxy["repository"].split("/")[-2:]
+    files = subprocess.run(["git", "ls-files"], cwd=CLONE, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    told = {
+        address
+        for path in files
+        if Path(path).suffix in {".md", ".rst", ".py", ".yml"}
+        for address in re.findall(rf"https://[\w.-]+/(?:[\w-]+/)?{re.escape(name)}\b", (CLONE / path).read_text())
+    }
+    raw = f"https://raw.githubusercontent.com/{owner}/{name}"
+    assert told == {galaxy["repository"], galaxy["documentation"].rstrip("/"), raw}
