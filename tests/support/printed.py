@@ -147,7 +147,7 @@ def examples(source: str, place: str) -> Iterator[Block]:
     """The documents of a plugin's EXAMPLES."""
     for statement in ast.parse(source).body:
         match statement:
-            case ast.Assign(targets=[ast.Name("EXAMPLES")], value=ast.Constant(str(text), lineno=line)):
+            case ast.Assign(targets=[ast.Name("EXAMPLES")], value=ast.Constant(str() as text, lineno=line)):
                 for document in re.split(r"^---\n", text, flags=re.MULTILINE):
                     name = COMMENT.match(document)
                     reason = re.match(r"\n?# not run: (.*)", document)
