@@ -181,40 +181,30 @@ def test_limit(lab: Lab) -> None:
 def test_the_ids_for_one_task(lab: Lab) -> None:
     iso = lab.world.add_iso(lab.owner, "rescue.iso")
     lab.add_fleet(5)
-    [play] = [document[0] for document in examples() if isinstance(document, list)]
-    [task] = play["tasks"]
-    run = lab.play(
-        play["tasks"],
-        play={name: value for name, value in play.items() if name != "tasks"},
-        args=["-i", write(lab, {}).name],
-    )
-    result = run.of(task["name"])
+    ids = "{{ groups['hostup'] | map('extract', hostvars, 'hostup_vps_id') | list }}"
+    task = {"name": "all", "hostup.cloud.hostup_vps_iso": {"vps_ids": ids, "state": "mounted", "name": "rescue.iso"}}
+    run = lab.play([task], play={"hosts": "localhost"}, args=["-i", write(lab, {}).name])
+    result = run.of("all")
     assert result["changed"]
     assert {one["vps_id"] for one in result["results"]} == set(lab.world.vpses)
     assert all(Drive.holding(iso.id) in vps.drives.values() for vps in lab.owner.vpses)
 
 
-def examples() -> list[Any]:
-    """The examples in the documentation."""
+def test_the_example_and_a_key_from_a_file(lab: Lab) -> None:
+    furnish(lab)
+    (lab.folder / ".config" / "hostup").mkdir(parents=True)
+    (lab.folder / ".config" / "hostup" / "key").write_text(lab.key)
     program = str(Path(sys.executable).with_name("ansible-doc"))
     command = [program, "--json", "--type", "inventory", PLUGIN["plugin"]]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     [found] = json.loads(done.stdout).values()
-    return list(yaml.safe_load_all(found["examples"]))
-
-
-def test_the_examples_can_be_read(lab: Lab) -> None:
-    furnish(lab)
-    (lab.folder / ".config" / "hostup").mkdir(parents=True)
-    (lab.folder / ".config" / "hostup" / "key").write_text(lab.key)
-    configs = [document for document in examples() if isinstance(document, dict)]
-    assert len(configs) == 3
-    shown = [
-        show(lab, env={"HOSTUP_API_KEY": None if "api_key" in config else lab.key}, **config) for config in configs
-    ]
-    assert [(one.errors, list(one.hosts)) for one in shown] == [("", ["db-01", "web-01"])] * 3
-    assert shown[-1].members("billed_monthly") == ["web-01", "db-01"]
-    assert shown[-1].hosts["db-01"]["ansible_user"] == "root"
+    example = yaml.safe_load(found["examples"])
+    from_file = {"api_key": "{{ lookup('ansible.builtin.file', '~/.config/hostup/key') }}"}
+    for more in ({}, from_file):
+        shown = show(lab, env={"HOSTUP_API_KEY": None if more else lab.key}, **example, **more)
+        assert (shown.errors, list(shown.hosts)) == ("", ["db-01", "web-01"])
+        assert shown.members("billed_monthly") == ["web-01", "db-01"]
+        assert shown.hosts["db-01"]["ansible_user"] == "root"
 
 
 def test_constructed(lab: Lab) -> None:
