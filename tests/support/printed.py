@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -327,7 +328,7 @@ class Stage:
             **dict.fromkeys(("fleet", "reinstall_me"), fleet),
             **{kind: {"hosts": {name: {} for name in hosts if name.startswith(kind)}} for kind in ("web", "db")},
         }
-        keyscan = f'#!/bin/sh\nexec /usr/bin/ssh-keyscan $(echo "$*" | sed "s/-p 22 /-p {ssh_port} /")\n'
+        keyscan = f'#!/bin/sh\nexec {shutil.which("ssh-keyscan")} $(echo "$*" | sed "s/-p 22 /-p {ssh_port} /")\n'
         files = {
             "stage.json": json.dumps(inventory),
             "group_vars/all.yml": json.dumps(variables),
