@@ -87,6 +87,11 @@ class Loader(yaml.SafeLoader):
 Loader.add_multi_constructor("!", lambda loader, _tag, node: loader.construct_scalar(node))
 
 
+def parsed(text: str) -> Any:
+    """A YAML text as data."""
+    return yaml.load(text, Loader)  # noqa: S506 - it is a SafeLoader
+
+
 def documents() -> list[Path]:
     """All that may print something to run."""
     found = {path for pattern in PAGES for path in CLONE.glob(pattern)}
@@ -393,7 +398,7 @@ class Stage:
         if FOR_THE_MACHINE.search(block.text):
             raise NotAsPrinted("that would restart the machine on which the tests run")
         text = self.adapted(block.text)
-        kind = kind_of(yaml.load(text, Loader))  # noqa: S506 - one that is safe
+        kind = kind_of(parsed(text))
         name = block.name or {
             "inventory": f"{self._line(block)}.hostup.yml", "requirements": "requirements.yml"
         }.get(kind, f"{self._line(block)}.yml")  # fmt: skip
@@ -427,7 +432,7 @@ class Stage:
         task = "  tasks:\n    - name: Ask the API\n      hostup.cloud.hostup_vps_info:\n"
         if kind == "keywords":
             return f"{head}{textwrap.indent(text, '  ')}{task}"
-        values = [f"{{{{ lookup('vars', '{name}') }}}}" for name in yaml.load(text, Loader)]  # noqa: S506
+        values = [f"{{{{ lookup('vars', '{name}') }}}}" for name in parsed(text)]
         show = f"    - name: Show them\n      ansible.builtin.debug:\n        msg: {json.dumps(values)}\n"
         return f"{head}  vars:\n{textwrap.indent(text, '    ')}{show}"
 
@@ -479,7 +484,9 @@ class Stage:
         if first or not steps:
             raise NotAsPrinted("a console block begins with a command: $ …")
         for step in steps:
-            command, shown = re.fullmatch(r"((?:.*\\\n)*.*\n)((?:.*\n)*)", step).groups()  # type: ignore[union-attr]
+            found = re.fullmatch(r"((?:.*\\\n)*.*\n)((?:.*\n)*)", step)
+            assert found
+            command, shown = found.groups()
             before = self._record.stat().st_size
             code, lines = self._command(command.rstrip("\n"))
             said = "\n".join(line.rstrip() for line in lines)
