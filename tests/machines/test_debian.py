@@ -18,7 +18,7 @@ from support.lab import QuietFiles, Run, do_without, serve
 
 from .stage import Media, Stage, set_up
 
-pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(3600)]
 
 # That of Debian, not that of the laboratory.
 PYTHON: dict[str, Any] = {"ansible_python_interpreter": "/usr/bin/python3"}
@@ -51,7 +51,8 @@ def stage(media: Media, debian_source: str, tmp_path: Path) -> Iterator[Stage]:
 
 def reinstall(stage: Stage, vps: Vps, iso: str, **more: Any) -> Run:
     """Reinstall a server, and have modules run on it."""
-    given = {"iso_url": f"{stage.lab.source}/{iso}", "connection": "python", **more}
+    # idle, its first boot takes half a minute; beside four workers, 300 s were not enough
+    given = {"iso_url": f"{stage.lab.source}/{iso}", "connection": "python", "ssh_timeout": 1200, **more}
     values = {f"hostup_reinstall_{name}": value for name, value in given.items()}
     return stage.reinstall(vps, **values, **PYTHON)
 
@@ -76,5 +77,5 @@ def test_an_image_that_brings_its_host_key_along(stage: Stage) -> None:
     vps = stage.add_server("web-01")
     run = reinstall(stage, vps, "has-a-key.iso", proof="any_host_key")
     assert run.code == 0, run.output
-    run = reinstall(stage, vps, "has-a-key.iso", ssh_timeout=400)  # on a busy machine, 150 was not enough
+    run = reinstall(stage, vps, "has-a-key.iso", ssh_timeout=600)  # which it waits to its end
     assert run.code == 2 and "The old system answers: " in run.output and "the installer keeps host keys" in run.output
