@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -22,7 +23,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._api.transport import
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks import options
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable, Shell
 from ansible_collections.hostup.cloud.plugins.plugin_utils._plain import plain
 
 if HAS_REQUESTS:
@@ -87,7 +88,8 @@ class HostUpActionBase(ActionBase):
             elif self._task.async_val or (is_delegated and not is_local):
                 return self._run_module({**args, **_resolved_connection(params)}, task_vars)
             else:
-                result.update(self.task.run(params, self._task.check_mode, self._say(task_vars or {}, secrets)))
+                shell = Shell(self._task.check_mode, self._say(task_vars or {}, secrets), _run_command)
+                result.update(self.task.run(params, shell))
         result["invocation"] = remove_values({"module_args": params}, secrets)  # the task masks its own result
         return result
 
@@ -136,6 +138,14 @@ class HostUpActionBase(ActionBase):
                 display.display(remove_values(f"{host}: {line}", secrets), stderr=True)
 
         return say
+
+
+def _run_command(command: list[str], seconds: float) -> str:
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as expired:
+        return (expired.stdout or b"").decode(errors="replace")
+    return done.stdout.decode(errors="replace")
 
 
 @contextlib.contextmanager

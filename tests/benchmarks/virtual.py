@@ -14,8 +14,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import VPS_ISO
 from benchmarks.fleet_sim import PEERS, Limit, recovery, simulate
 from benchmarks.fleet_sim import Outcome as Simulated
@@ -84,12 +82,8 @@ def site(seconds: float = 0.0, *, progress: bool = True) -> Iterator[tuple[Site,
 
 def run(place: Site, **options: Any) -> dict[str, Any]:
     """Run the task with these options; returns its result. It must not fail."""
-    given = {"api_key": place.key, "api_base": place.emulator.url, **options}
-    if not given.keys() & {"vps_name", "vps_ip"}:
-        given["vps_id"] = place.vps.id
-    checked = ArgumentSpecValidator(**VPS_ISO.spec).validate(given)
-    assert not checked.error_messages, checked.error_messages
-    result: dict[str, Any] = VPS_ISO.run(checked.validated_parameters, False, lambda *_progress: None)
+    is_named = options.keys() & {"vps_name", "vps_ip"}
+    result = place.run(VPS_ISO, vps_id=None if is_named else place.vps.id, **{"api_retries": None, **options})
     assert not result.get("failed"), result
     return result
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,26 @@ def test_waits_for_a_new_system(lab: Lab, sshds: Sshds) -> None:
     sshd.answer(new)
     run = playing.finish()
     assert (run.of("keys")["verdict"], run.of("keys")["answered"]) == ("new", [public(new)])
+
+
+@pytest.mark.parametrize("shell", ["controller", "delegated"])
+def test_a_greeting_without_end_holds_nobody(lab: Lab, shell: str) -> None:
+    is_over = threading.Event()
+
+    class Tarpit(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while not is_over.wait(0.2):
+                self.request.sendall(b"a line that comes before the greeting\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tarpit) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            results = ask(lab, shell, tarpit={"port": server.server_address[1], "scan_timeout": 1})
+        finally:
+            is_over.set()
+            server.shutdown()
+    assert (results["tarpit"]["verdict"], results["tarpit"]["answered"]) == ("none", [])
 
 
 def test_complaints(lab: Lab) -> None:

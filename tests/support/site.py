@@ -9,9 +9,12 @@ from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
 from ansible_collections.hostup.cloud.plugins.module_utils._api.client import Client, Connection
 from ansible_collections.hostup.cloud.plugins.module_utils._clock import Deadline
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable, Shell
 from hostup_emulator.server import Emulator
 from hostup_emulator.world import World
 
@@ -84,7 +87,16 @@ class Site:
         self.iso_path = f"/api/v2/vps/{self.vps.id}/iso"
         self.said: list[str] = []
         self.warned: list[str] = []
+        self.programs: dict[str, Callable[[list[str]], str]] = {}  # that a task may run, by what they answer
         self._stack = stack
+
+    def run(self, task: Runnable, check_mode: bool = False, /, **options: Any) -> dict[str, Any]:
+        """Validate the options and run the task, as the shells do. None stands for an option that is not given."""
+        given = {"api_key": self.key, "api_base": self.emulator.url, "api_retries": 2, **options}
+        checked = ArgumentSpecValidator(**task.spec).validate({k: v for k, v in given.items() if v is not None})
+        assert not checked.error_messages
+        shell = Shell(check_mode, self.said.append, lambda command, _seconds: self.programs[command[0]](command))
+        return task.run(checked.validated_parameters, shell)
 
     def params(self, **changes: Any) -> dict[str, Any]:
         """Parameters as an argument spec leaves them, for this emulator and VPS."""

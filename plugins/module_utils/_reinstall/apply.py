@@ -69,7 +69,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._reinstall.plan impor
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.downloads import Downloads
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import ReinstallNote, Reinstalls
 from ansible_collections.hostup.cloud.plugins.module_utils._ssh.keys import known_name
-from ansible_collections.hostup.cloud.plugins.module_utils._ssh.scan import answering_keys
+from ansible_collections.hostup.cloud.plugins.module_utils._ssh.scan import RunCommand, answering_keys
 
 MOUNT_SECONDS = 300.0
 START_SECONDS = 120.0
@@ -127,6 +127,7 @@ class Reinstaller:
     source: t.Callable[[Client], tuple[Downloads, t.Callable[[], str]]]
     reinstalls: Reinstalls
     progress: ReinstallProgress
+    run_command: RunCommand
     _left: ReinstallNote | None = None  # by an earlier run
     _lacks_only_a_proof: bool = False
     _note: ReinstallNote | None = None
@@ -251,8 +252,8 @@ class Reinstaller:
 
     def _somebody_answers(self) -> bool:
         """Whether another machine answers where this one would, which is off."""
-        wish = self.wish
-        return wish.ssh_host is not None and bool(answering_keys(wish.ssh_host, wish.ssh_port, SCAN_SECONDS))
+        host, port = self.wish.ssh_host, self.wish.ssh_port
+        return host is not None and bool(answering_keys(self.run_command, host, port, SCAN_SECONDS))
 
     @property
     def _stranger(self) -> str:

@@ -6,10 +6,17 @@
 
 from __future__ import annotations
 
+import threading
+import typing as t
+from contextlib import ExitStack
+
 from ansible.module_utils import basic
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.options import null_options
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Runnable, Shell
+
+if t.TYPE_CHECKING:  # most modules read no host keys
+    from ansible_collections.hostup.cloud.plugins.module_utils._ssh.scan import RunCommand
 
 
 def run_as_module(task: Runnable) -> None:
@@ -20,7 +27,30 @@ def run_as_module(task: Runnable) -> None:
     if wrong:
         module.fail_json("; ".join(wrong))
     module.no_log_values.update(task.secrets_of(module.params))
-    result = task.run(module.params, module.check_mode, lambda _line: None)
+    result = task.run(module.params, Shell(module.check_mode, lambda _line: None, _commands_of(module)))
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)
+
+
+def _commands_of(module: basic.AnsibleModule) -> RunCommand:
+    """``AnsibleModule.run_command``, which knows no time-out, with one."""
+
+    def run_command(command: list[str], seconds: float) -> str:
+        with ExitStack() as stack:
+
+            def bound(process: t.Any) -> None:
+                timer = threading.Timer(seconds, process.kill)
+                stack.callback(timer.cancel)
+                timer.start()
+
+            _code, output, _errors = module.run_command(
+                command,
+                errors="replace",
+                expand_user_and_vars=False,
+                handle_exceptions=False,
+                before_communicate_callback=bound,
+            )
+        return str(output)
+
+    return run_command

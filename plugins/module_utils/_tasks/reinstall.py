@@ -124,10 +124,8 @@ def _work(client: Client, params: Params, wish: ReinstallWish, context: Context)
         return downloads_of(of), find_url
 
     def on_vps(vps_id: str) -> Result:
-        progress = ReinstallProgress(vps_id)
-        reinstaller = Reinstaller(
-            client, vps_id, wish, find_target, source, Reinstalls(client.notes, client.origin), progress
-        )
+        progress, reinstalls = ReinstallProgress(vps_id), Reinstalls(client.notes, client.origin)
+        reinstaller = Reinstaller(client, vps_id, wish, find_target, source, reinstalls, progress, context.run_command)
         with telling(lambda: _result(progress, length)):
             try:
                 if wish.proof == GIVEN:

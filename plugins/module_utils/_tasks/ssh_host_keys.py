@@ -24,7 +24,7 @@ from ansible_collections.hostup.cloud.plugins.module_utils._ssh.keys import (
 )
 from ansible_collections.hostup.cloud.plugins.module_utils._ssh.scan import answering_keys, known_keys
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Result
-from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Lines, Params
+from ansible_collections.hostup.cloud.plugins.module_utils._tasks.task import Params, Shell
 
 BETWEEN_SCANS = 3.0  # seconds
 LONGEST_SCAN = 20  # seconds; a busy system that boots for the first time needs more than one that has long run
@@ -51,21 +51,22 @@ class SshHostKeys:
         """Host keys are public."""
         return set()
 
-    def run(self, params: Params, _check_mode: bool, say: Lines) -> Result:
+    def run(self, params: Params, shell: Shell) -> Result:
         """The result, or the failed result."""
         try:
-            return _result(params, say)
+            return _result(params, shell)
         except HostUpError as error:
             return {"changed": False, **error.as_result()}
 
 
-def _result(params: Params, say: Lines) -> Result:
+def _result(params: Params, shell: Shell) -> Result:
     _check(params)
     unlike, remembered = (list(check_keys(name, params[name] or ())) for name in ("unlike", "remembered"))
-    known = known_keys(params["host"], params["port"], params["known_hosts"]) if params["known_hosts"] else []
-    answered = _wait_for_keys(params, unlike, say)
+    host, port, file = params["host"], params["port"], params["known_hosts"]
+    known = known_keys(shell.run_command, host, port, file) if file else []
+    answered = _wait_for_keys(params, unlike, shell)
     keys, sources = choose_keys(answered, remembered, known)
-    name, verdict = known_name(params["host"], params["port"]), judge_keys(answered, unlike)
+    name, verdict = known_name(host, port), judge_keys(answered, unlike)
     result: Result = {
         "changed": False,
         "name": name,
@@ -78,7 +79,7 @@ def _result(params: Params, say: Lines) -> Result:
     }
     if sources == [KNOWN_HOSTS]:
         warning = (
-            f"Nothing answers at {name}, and the keys in {params['known_hosts']} may be those of a system "
+            f"Nothing answers at {name}, and the keys in {file} may be those of a system "
             "that is long gone: that another one answers later proves little."
         )
         result["warnings"] = [warning]
@@ -92,19 +93,19 @@ def _check(params: Params) -> None:
         raise HostUpError("wait_timeout must be 0 seconds or more, and scan_timeout at least 1.")
 
 
-def _wait_for_keys(params: Params, unlike: list[str], say: Lines) -> list[str]:
+def _wait_for_keys(params: Params, unlike: list[str], shell: Shell) -> list[str]:
     """The keys that answer last, which are those of a new system unless the time was up."""
     deadline = Deadline(params["wait_timeout"])
     started = told_at = _clock.monotonic()
     timeout = params["scan_timeout"]
     while True:
-        answered = answering_keys(params["host"], params["port"], timeout)
+        answered = answering_keys(shell.run_command, params["host"], params["port"], timeout)
         if judge_keys(answered, unlike) == NEW or deadline.is_over:
             return answered
         if _clock.monotonic() - told_at >= LINE_SECONDS:
             told_at = _clock.monotonic()
             what = "the old host key still answers" if answered else "no SSH server answers"
-            say(f"{what} at {known_name(params['host'], params['port'])}, {told_at - started:.0f} s")
+            shell.say(f"{what} at {known_name(params['host'], params['port'])}, {told_at - started:.0f} s")
         if not answered:
             timeout = max(timeout, min(LONGEST_SCAN, timeout * 2))
         _clock.sleep(min(BETWEEN_SCANS, max(0.0, deadline.left())))

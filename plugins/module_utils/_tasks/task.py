@@ -23,11 +23,22 @@ from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUp
 from ansible_collections.hostup.cloud.plugins.module_utils._sharing.reinstalls import Reinstalls
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.fleet import Deferred, Fleet, Result, summary
 
+if t.TYPE_CHECKING:  # most modules read no host keys
+    from ansible_collections.hostup.cloud.plugins.module_utils._ssh.scan import RunCommand
+
 INFO_DEADLINE = 3600.0  # seconds; bounds the wait for a rate limit where there is no wait_timeout
 
 Params = t.Mapping[str, t.Any]
 Lines = t.Callable[[str], None]
 Wish = t.TypeVar("Wish")
+
+
+class Shell(t.NamedTuple):
+    """What a task has of the shell that runs it. ``say`` takes lines that tell how it goes."""
+
+    check_mode: bool
+    say: Lines
+    run_command: RunCommand
 
 
 class Context(t.NamedTuple):
@@ -37,6 +48,7 @@ class Context(t.NamedTuple):
     """
 
     check_mode: bool
+    run_command: RunCommand
     secrets: set[str]
     unknown: Result
 
@@ -51,8 +63,8 @@ class Runnable(t.Protocol):
     def secrets_of(self, params: Params) -> set[str]:
         """What must never be shown of the parameters, valid or not."""
 
-    def run(self, params: Params, check_mode: bool, say: Lines) -> Result:
-        """The result, or the failed result. ``say`` is given lines that tell how it goes."""
+    def run(self, params: Params, shell: Shell) -> Result:
+        """The result, or the failed result."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +85,12 @@ class Task(t.Generic[Wish]):
         """What must never be shown of a task's parameters, valid or not."""
         return self.secrets(params) | ({params["api_key"]} if params.get("api_key") else set())
 
-    def run(self, params: Params, check_mode: bool, say: Lines) -> Result:
-        """The result, or the failed result. No secret is in it, whatever the API has echoed.
-
-        ``say`` is given lines that tell how it goes.
-        """
-        context = Context(check_mode, self.secrets_of(params), self.unknown)
+    def run(self, params: Params, shell: Shell) -> Result:
+        """The result, or the failed result. No secret is in it, whatever the API has echoed."""
+        context = Context(shell.check_mode, shell.run_command, self.secrets_of(params), self.unknown)
         warnings: list[str] = []
         try:
-            result = self._run(params, context, say, warnings.append)
+            result = self._run(params, context, shell.say, warnings.append)
         except HostUpError as error:
             is_fleet = params.get("vps_ids") is not None
             found = summary([], with_diff="diff" in self.unknown) if is_fleet else self.unknown

@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.operations import CONFIRM_SCHEDULE, UNKNOWN_SCHEDULE
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.power import VPS_POWER
@@ -32,10 +31,7 @@ ENDS = {"start": "running", "shutdown": "stopped", "stop": "stopped", "restart":
 
 def power(site: Site, check_mode: bool = False, fails: bool = False, **options: Any) -> dict[str, Any]:
     """Run the task as the shells do; check what every result has to have."""
-    given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 2, "vps_id": site.vps.id, **options}
-    checked = ArgumentSpecValidator(**VPS_POWER.spec).validate({k: v for k, v in given.items() if v is not None})
-    assert not checked.error_messages
-    result = VPS_POWER.run(checked.validated_parameters, check_mode, site.said.append)
+    result = site.run(VPS_POWER, check_mode, **{"vps_id": site.vps.id, **options})
     assert result.get("failed", False) is fails, result.get("msg")
     if "vps_ids" not in options:
         assert result.keys() - {"failed", "msg", "error", "timed_out"} == KEYS

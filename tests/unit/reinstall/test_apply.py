@@ -9,7 +9,6 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils import _interruption
 from ansible_collections.hostup.cloud.plugins.module_utils._reinstall import apply
@@ -41,12 +40,8 @@ def ready(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(site: Site, check_mode: bool = False, task: Task[Any] = VPS_REINSTALL, **options: Any) -> dict[str, Any]:
     """Run the task as the shells do."""
-    given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 2, "vps_id": site.vps.id}
-    given |= {"confirm": ["web-01"], "name": "ubuntu.iso"} if task is VPS_REINSTALL else {}
-    given |= options
-    checked = ArgumentSpecValidator(**task.spec).validate({k: v for k, v in given.items() if v is not None})
-    assert not checked.error_messages
-    result = task.run(checked.validated_parameters, check_mode, site.said.append)
+    given = {"confirm": ["web-01"], "name": "ubuntu.iso"} if task is VPS_REINSTALL else {}
+    result = site.run(task, check_mode, **{"vps_id": site.vps.id, **given, **options})
     assert site.key not in json.dumps(result)
     return result
 
@@ -497,17 +492,17 @@ def test_a_proof_that_is_given_leaves_what_was_killed(site: Site) -> None:
     assert note and note.is_mounted
 
 
-def test_another_machine_that_answers_while_the_vps_is_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_machine_that_answers_while_the_vps_is_off(site: Site) -> None:
     answers: list[str] = []
-    asked: list[tuple[str, int]] = []
+    asked: list[tuple[str, str]] = []
 
-    def scan(host: str, port: int, _timeout: int) -> list[str]:
-        asked.append((host, port))
-        return answers
+    def scan(command: list[str]) -> str:
+        asked.append((command[-1], command[command.index("-p") + 1]))
+        return "\n".join(f"192.0.2.1 {key}" for key in answers)
 
-    monkeypatch.setattr(apply, "answering_keys", scan)
+    site.programs["ssh-keyscan"] = scan
     given: dict[str, Any] = {"ssh_host": "192.0.2.1", "ssh_port": 2222}
-    assert run(site, **given)["outcome"] == "reinstalled" and asked == [("192.0.2.1", 2222)]
+    assert run(site, **given)["outcome"] == "reinstalled" and asked == [("192.0.2.1", "2222")]
     answers.append(KEY)
     result = failed(site, **given)
     assert "While the VPS was off, an SSH server answered at [192.0.2.1]:2222" in result["msg"]

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError
 from ansible_collections.hostup.cloud.plugins.module_utils._iso.apply import IsoApplier, IsoProgress
@@ -619,10 +618,7 @@ def test_a_note_of_a_newer_version(site: Site, cache: Path) -> None:
 
 
 def run_task(site: Site, **options: Any) -> dict[str, Any]:
-    given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 2, "vps_id": site.vps.id, **options}
-    checked = ArgumentSpecValidator(**VPS_ISO.spec).validate({k: v for k, v in given.items() if v is not None})
-    assert not checked.error_messages
-    return VPS_ISO.run(checked.validated_parameters, False, site.said.append)
+    return site.run(VPS_ISO, **{"vps_id": site.vps.id, **options})
 
 
 def test_redirects_are_followed_by_the_one_who_orders(site: Site, web: Web) -> None:

@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._acceptance.report import FAILS, HOLDS, LINES, UNTRIED
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.acceptance import ACCEPTANCE, FILE_NAME
@@ -23,10 +22,7 @@ ONE_VPS = {"pages": "there is one VPS only"}  # what cannot be tried in a world 
 
 def run(site: Site, *, check_mode: bool = False, **options: Any) -> dict[str, Any]:
     """Validate the options and run the task, as the shells do."""
-    given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 0, **options}
-    checked = ArgumentSpecValidator(**ACCEPTANCE.spec).validate(given)
-    assert not checked.error_messages
-    return ACCEPTANCE.run(checked.validated_parameters, check_mode, site.said.append)
+    return site.run(ACCEPTANCE, check_mode, **{"api_retries": 0, **options})
 
 
 def write(site: Site, web: Web, **options: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._api.transport import MOST_CONNECTIONS
 from ansible_collections.hostup.cloud.plugins.module_utils._errors import HostUpError, Problem
@@ -434,14 +433,10 @@ def test_a_quick_fleet_says_nothing(site: Site) -> None:
 
 def run(site: Site, task: Task[Any] = VPS_ISO, check_mode: bool = False, **options: Any) -> Result:
     """Validate the options and run the task, as the shells do."""
-    given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 2, **options}
+    given: dict[str, Any] = {"vps_ids": [vps.id for vps in site.owner.vpses]}
     if task is VPS_ISO:  # the clock runs as fast as there are threads that wait
-        given = {"wait_timeout": 10**8, **given}
-    if "vps_ids" not in given:
-        given["vps_ids"] = [vps.id for vps in site.owner.vpses]
-    checked = ArgumentSpecValidator(**task.spec).validate({k: v for k, v in given.items() if v is not None})
-    assert not checked.error_messages
-    result = task.run(checked.validated_parameters, check_mode, site.said.append)
+        given["wait_timeout"] = 10**8
+    result = site.run(task, check_mode, **{**given, **options})
     assert site.key not in json.dumps(result)
     check_result(result, task)
     return result
@@ -492,10 +487,7 @@ def test_a_converged_fleet_costs_one_read_each(site: Site, task: Task[Any]) -> N
 def test_each_result_is_that_of_a_single_call(site: Site, task: Task[Any], check_mode: bool) -> None:
     add_vpses(site, 3)
     options: dict[str, Any] = {"name": "ubuntu.iso"} | ({"state": "mounted"} if task is VPS_ISO else {})
-    single = ArgumentSpecValidator(**task.spec).validate(
-        {"api_key": site.key, "api_base": site.emulator.url, "vps_id": site.vps.id, **options}
-    )
-    alone = task.run(single.validated_parameters, check_mode, site.said.append)
+    alone = site.run(task, check_mode, vps_id=site.vps.id, **options)
     site.vps.drives["ide2"] = Drive.empty()
     result = run(site, task, check_mode, **options)
     assert result["results"][0] == {**alone, "failed": False, "msg": ""}

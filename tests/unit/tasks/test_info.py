@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.info import VPS_INFO
 from hostup_emulator.world import Switches
@@ -20,10 +19,7 @@ GATES = {"can_start", "can_shutdown", "can_stop", "can_restart", "can_reset"}
 
 def run(site: Site, **options: Any) -> dict[str, Any]:
     """Validate the options and run the task, as the shells do."""
-    given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 0, **options}
-    checked = ArgumentSpecValidator(**VPS_INFO.spec).validate(given)
-    assert not checked.error_messages
-    return VPS_INFO.run(checked.validated_parameters, False, site.said.append)
+    return site.run(VPS_INFO, **{"api_retries": 0, **options})
 
 
 def ids(result: dict[str, Any]) -> list[str]:

@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso import VPS_ISO
 from ansible_collections.hostup.cloud.plugins.module_utils._tasks.iso_info import VPS_ISO_INFO
@@ -24,10 +23,7 @@ ERROR_FIELDS = {"status", "code", "title", "detail", "errors", "request_id", "me
 
 def run(site: Site, task: Task[Any] = VPS_ISO, check_mode: bool = False, **options: Any) -> dict[str, Any]:
     """Validate the options and run the task, as the shells do."""
-    given = {"api_key": site.key, "api_base": site.emulator.url, "api_retries": 2, "vps_id": site.vps.id, **options}
-    checked = ArgumentSpecValidator(**task.spec).validate({k: v for k, v in given.items() if v is not None})
-    assert not checked.error_messages
-    return task.run(checked.validated_parameters, check_mode, site.said.append)
+    return site.run(task, check_mode, **{"vps_id": site.vps.id, **options})
 
 
 def failed(site: Site, **options: Any) -> dict[str, Any]:
