@@ -53,7 +53,7 @@ def test_reinstall(lab: Lab) -> None:
     wish = {"hostup_reinstall_iso_url": lab.url, "hostup_serial": 2, "hostup_reinstall_expect_ip": ""}
     wish |= {"hostup_reinstall_proof": "none", "hostup_reinstall_connection": "none"}
     confirmed = {**wish, "hostup_reinstall_confirm": " web-01\r\nvps_gone, "}
-    confirmed["hostup_reinstall_report_file"] = "reports.json"
+    confirmed["hostup_reinstall_report_file"] = "{{ inventory_hostname }}.json"
     for given in (confirmed, {**wish, "hostup_hosts": "fleet"}):
         refused = begin(lab, "reinstall", hosts=hosts, **given).finish()
         assert refused.code == 2 and "hostup_reinstall_confirm=web-01" in messages(refused)
@@ -63,7 +63,7 @@ def test_reinstall(lab: Lab) -> None:
     assert steps(lab) == ["from-url", "mount", "restart", "unmount", "start"]
     [table] = [item.result["msg"] for item in done.results if item.task == "Show a line for each host"]
     assert [text.partition(" ")[0] for text in table] == ["web-01:", "gone:"]
-    reports = json.loads((lab.folder / "reports.json").read_text())
+    reports = [json.loads((lab.folder / f"{name}.json").read_text()) for name in ("web-01", "gone")]
     assert [entry["outcome"] for entry in reports] == ["reinstalled", "failed"]
 
 

@@ -536,13 +536,24 @@ def test_reports_of_a_fleet(site: Lab) -> None:
     vpses["blocked"].drives["ide2"] = Drive.cloud_init()
     vpses["blocked"].boot_order = ["scsi0"]
     env = {"ANSIBLE_SHOW_CUSTOM_STATS": "1"}
-    run = reinstall(site, hosts, env=env, **NO_SSH, report_file="reports.json")
+    (site.folder / "reports").mkdir()
+    run = reinstall(site, hosts, env=env, **NO_SSH, report_file="reports/{{ inventory_hostname }}.json")
     [table] = [item.result["msg"] for item in run.results if item.task == "Show a line for each host"]
     assert [text.partition(" ")[0] for text in table] == ["first:", "blocked:", "last:"]
-    reports = json.loads((site.folder / "reports.json").read_text())
-    assert [entry["outcome"] for entry in reports] == ["reinstalled", "failed", "reinstalled"]
-    assert (reports[1]["phase"], "not in the boot order" in reports[1]["line"]) == ("preflight", True)
+    reports = {name: json.loads((site.folder / "reports" / f"{name}.json").read_text()) for name in hosts}
+    assert [entry["outcome"] for entry in reports.values()] == ["reinstalled", "failed", "reinstalled"]
+    blocked = reports["blocked"]
+    assert (blocked["phase"], "not in the boot order" in blocked["line"]) == ("preflight", True)
     assert run.output.rpartition("CUSTOM STATS")[2].count('"outcome": "reinstalled"') == 2
+
+
+@pytest.mark.parametrize("file", ["reports.json", "nowhere/{{ inventory_hostname }}.json"])
+def test_a_report_that_would_be_lost_is_refused_at_first(site: Lab, file: str) -> None:
+    hosts, _vpses = cases(site, one={}, two={})
+    run = reinstall(site, hosts, **NO_SSH, report_file=file)
+    assert run.code == 2 and len(site.calls) == 0
+    told = [item.result["msg"] for item in run.results if item.task == "Insist on a file of its own for each report"]
+    assert len(told) == 2 and all("must lie in a folder that is there and" in text for text in told)
 
 
 @pytest.mark.exhaustive
