@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from support.awx import Awx, Launched, Refusal, check_survey, install_collection, serve_awx
 from support.lab import Lab, Run
+from support.printed import parsed
 
 CLONE = Path(__file__).resolve().parents[2]
 KEY = "the-key-that-awx-keeps"
@@ -74,17 +74,10 @@ def test_twice_and_away_again(lab: Lab, awx: Awx) -> None:
 # --- what jobs are given ---------------------------------------------------------------------------------------------
 
 
-class Loader(yaml.SafeLoader):
-    """Takes `!unsafe` for the text that it is."""
-
-
-Loader.add_constructor("!unsafe", lambda _loader, node: node.value)
-
-
 @pytest.fixture
 def templates() -> Awx:
     """An AWX with the job templates as they are in objects.yml, without the way through awx.awx."""
-    objects = yaml.load((CLONE / "playbooks" / "awx" / "objects.yml").read_text(), Loader)  # noqa: S506 - it is a SafeLoader
+    objects = parsed((CLONE / "playbooks" / "awx" / "objects.yml").read_text())
     awx = Awx(PLAYBOOKS)
     kind = awx.add(
         "credential_types", {"inputs": objects["hostup_awx_inputs"], "injectors": objects["hostup_awx_injectors"]}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.lab import Lab, serve
+from support.lab import Lab, do_without, serve
 from support.printed import (
     CLONE,
     AnyIso,
@@ -73,7 +73,7 @@ def staged(lab: Lab, source: str, text: str) -> Iterator[Stage]:
 def run_page(lab: Lab, source: str, page: Path, *, slow: bool) -> None:
     """Run what a page prints, in its order and in one world."""
     if "$ curl " in page.read_text() and not shutil.which("curl"):
-        pytest.skip("curl is not installed")
+        do_without("curl is not installed")
     problem = ""
     with staged(lab, source, page.read_text()) as stage:
         try:

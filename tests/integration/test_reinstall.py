@@ -554,6 +554,7 @@ def test_a_report_that_would_be_lost_is_refused_at_first(site: Lab, file: str) -
     assert run.code == 2 and len(site.calls) == 0
     told = [item.result["msg"] for item in run.results if item.task == "Insist on a file of its own for each report"]
     assert len(told) == 2 and all("must lie in a folder that is there and" in text for text in told)
+    assert "Destination directory" not in run.output
 
 
 @pytest.mark.exhaustive

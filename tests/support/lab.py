@@ -294,7 +294,7 @@ def iso_task(shell: str = "controller", /, **options: Any) -> dict[str, Any]:
 
 
 def do_without(what_is_missing: str) -> NoReturn:
-    """Skip a test that needs real machines, or fail where MACHINES=required says that all they need is here."""
+    """Skip a test for want of an optional system package, or fail where MACHINES=required says that all are here."""
     if os.environ.get("MACHINES") == "required":
         pytest.fail(what_is_missing)
     pytest.skip(what_is_missing)
