@@ -168,9 +168,9 @@ notes:
   - One VPS costs three requests before anything is changed, and two where its ID is in O(confirm). In all, that is
     about twelve, and more while an installer runs of which it is not known how long it takes, or where something has to
     be downloaded.
-  - The installer is looked at every seven seconds, later after a tenth of the time that has passed, and when this user
-    has installed the same ISO before, first when it was done then. A line about it is written to the standard error
-    every half minute. There is none when it runs as a module.
+  - The installer is first looked at when it was done the last time that this user has installed the same ISO, or else
+    after 20 seconds, then every seven seconds, and later after a tenth of the time that has passed. A line about it is
+    written to the standard error every half minute. There is none when it runs as a module.
   - A user reinstalls a VPS once at a time. This, and what an earlier task has left, is known by files in C(hostup) in
     E(XDG_CACHE_HOME) or C(~/.cache). Where that does not outlast the task, as in AWX, an ISO in a drive that comes
     first in the boot order is warned of.

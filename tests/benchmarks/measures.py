@@ -312,7 +312,7 @@ def reinstalling(stage: Stage) -> Section:
                 rows.append(at_most(label, over, most) if most else Row(label, over.text()))
                 label = f"{count} VPSs, {name}, {when}: requests a VPS"
                 asked = Figures([requests])
-                rows.append(at_most(label, asked, 12.0, form=".1f") if env else Row(label, asked.text(".1f")))
+                rows.append(at_most(label, asked, 12.0, form=".1f"))
                 figure = f"{done.cpu:.1f}; {floor:.1f} s"
                 rows.append(Row(f"{count} VPSs, {name}, {when}: seconds of CPU; an empty play's wall", figure))
                 if forks == 50:
@@ -322,9 +322,9 @@ def reinstalling(stage: Stage) -> Section:
     how = (
         f"Every answer takes {1000 * LATENCY:.0f} ms, an installer {seconds:g} s until it powers off, a restart a "
         "moment; the ISO is in the library. `hostup_vps_reinstall` for all VPSs by one task, or the role for each, "
-        "confirmed by their IDs. First: nothing is known of the ISO, so that its installers are looked at every "
-        "seven seconds. Again: one VPS was reinstalled from it before, and when its installer was done is when the "
-        "others' are looked at first."
+        "confirmed by their IDs. First: nothing is known of the ISO, so that its installers are looked at after 20 "
+        "seconds, and then every seven. Again: one VPS was reinstalled from it before, and when its installer was done "
+        "is when the others' are looked at first."
     )
     return Section("Reinstalling", how, rows)
 

@@ -27,7 +27,8 @@ CHECK, AFTER_MOUNT, IGNORE = "check", "after_mount", "ignore"  # boot_order
 FOLLOWS, GIVEN = "follows", "given"  # proof, which may also be NONE
 
 SOONEST = 2.0  # seconds, where it should be done at any moment
-SHORTEST_LOOK = 7.0  # seconds between looks at an installer, none of which takes less
+FIRST_LOOK = 20.0  # seconds; hardly an installer takes less
+SHORTEST_LOOK = 7.0  # seconds between looks after that
 ELAPSED_SHARE = 0.1  # of the time elapsed, where nothing is known of this ISO
 LATER_THAN_LAST = 1.05  # times the seconds that it took last
 LINE_SECONDS = 30.0
@@ -130,17 +131,20 @@ def next_look(elapsed: float, last_took: float | None) -> float:
     """Seconds until the installer is looked at, before jitter. ``last_took``: the seconds that this ISO took last."""
     if last_took and elapsed < last_took * LATER_THAN_LAST:
         return max(SOONEST, last_took * LATER_THAN_LAST - elapsed)
+    if not last_took and elapsed < FIRST_LOOK:
+        return FIRST_LOOK - elapsed
     return max(SHORTEST_LOOK if elapsed < SHORTEST_LOOK * 10 else 0.0, elapsed * ELAPSED_SHARE)
 
 
 def estimate(elapsed: float, last_seen_running: float | None, last_took: float | None) -> float:
     """The seconds that an installer took which was seen to be done after ``elapsed``, by the last look before that.
 
-    Without such a look, what was known holds: what is only seen late must not be taken for slow, run after run.
+    Without such a look, what was known holds, or was supposed: what is only seen late must not be taken for slow, run
+    after run.
     """
     if last_seen_running is not None:
         return (last_seen_running + elapsed) / 2
-    return min(elapsed, last_took or elapsed)
+    return min(elapsed, last_took or FIRST_LOOK / LATER_THAN_LAST)
 
 
 def wait_line(elapsed: float, timeout: float, last_took: float | None) -> str:

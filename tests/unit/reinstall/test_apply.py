@@ -115,6 +115,12 @@ def test_costs_three_requests_before_anything_is_changed(site: Site) -> None:
     assert len(site.calls) == 3
 
 
+def test_costs_twelve_requests_where_the_installer_is_quick(site: Site) -> None:
+    site.switches.installer_seconds = 20.0
+    assert run(site, confirm=["web-01", site.vps.id])["outcome"] == "reinstalled"
+    assert len(site.calls) == 12
+
+
 @pytest.mark.parametrize("by", ["ID", "name"])
 def test_costs_twelve_requests_once_it_is_known_how_long_the_iso_takes(site: Site, by: str) -> None:
     """And one more where the name confirms it, for others may have the same."""

@@ -88,8 +88,8 @@ def test_looks_at_an_installer_of_which_nothing_is_known() -> None:
     while elapsed < 3600.0:
         elapsed += next_look(elapsed, None)
         looks.append(round(elapsed))
-    assert looks[:4] == [7, 14, 21, 28]
-    assert len(looks) <= 60
+    assert looks[:4] == [20, 27, 34, 41]
+    assert len(looks) <= 58
     assert all(later - sooner <= max(7.0, 0.11 * later) for sooner, later in pairwise(looks))
 
 
@@ -106,6 +106,7 @@ def test_looks_first_when_it_was_done_last_time() -> None:
         (21.0, 14.0, None, 17.5),
         (21.0, None, 20.0, 20.0),  # seen at the first look, which was meant to be a little late
         (6.0, None, None, 6.0),
+        (22.0, None, None, 20.0 / 1.05),  # so that it is looked at no later the next time
         (15.0, None, 20.0, 15.0),
         (40.0, 21.0, 20.0, 30.5),
     ],
