@@ -65,11 +65,8 @@ def cost(stage: Stage) -> Section:
     with cloud(stage.scratch, hosts, mounted=True, tls=True) as ours, peers.mock() as mock:
         assert ours.ca_path
         bundled = {**ours.env, "REQUESTS_CA_BUNDLE": ours.ca_path}
-        read = {
-            "url": ours.env["HOSTUP_API_BASE"] + "/api/v2/vps/{{ vps_id }}/iso",
-            "headers": {"Authorization": f"Bearer {ours.env['HOSTUP_API_KEY']}"},
-            "ca_path": ours.ca_path,
-        }
+        read = {"url": ours.env["HOSTUP_API_BASE"] + "/api/v2/vps/{{ vps_id }}/iso", "ca_path": ours.ca_path}
+        key = ours.env["HOSTUP_API_KEY"]
         variants: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "ping": ({"ansible.builtin.ping": {}}, {}),
             "empty action": ({"nothing": {}}, {}),
@@ -78,7 +75,11 @@ def cost(stage: Stage) -> Section:
             "controller, ca_path": (task(ca_path=ours.ca_path), ours.env),
             "module": ({**task(ca_path=ours.ca_path), "delegate_to": "jump-host"}, ours.env),
             "info module": ({**info_task(ca_path=ours.ca_path), "delegate_to": "jump-host"}, ours.env),
-            "ansible.builtin.uri": ({"ansible.builtin.uri": read}, {}),
+            "bare module": ({"read_once": {**read, "api_key": key}, "delegate_to": "jump-host"}, {}),
+            "ansible.builtin.uri": (
+                {"ansible.builtin.uri": {**read, "headers": {"Authorization": f"Bearer {key}"}}},
+                {},
+            ),
             **{name: (peer, {}) for name, peer in peers.tasks(mock.url).items()},
         }
 
@@ -112,6 +113,11 @@ def cost(stage: Stage) -> Section:
             ratios(cpu["controller"], cpu["empty action"]).text(),
         ),
         at_most("the module shell of an info module, over ping", over_ping["info module"], 1.45, peers="as above"),
+        Row("a module that only sends that request with `requests`, over ping", over_ping["bare module"].text()),
+        Row(
+            "the module shell of an info module, over that module",
+            ratios(cpu["info module"], cpu["bare module"]).text(),
+        ),
         Row("the module shell of `hostup_vps_iso`, over ping", over_ping["module"].text()),
         exactly("writes sent by all that", writes, 0),
     ]

@@ -109,6 +109,7 @@ class Stage:
             "ANSIBLE_COLLECTIONS_PATH": str(self.tree),
             "ANSIBLE_CONNECTION_PLUGINS": str(ELSEWHERE),
             "ANSIBLE_FORKS": str(forks),
+            "ANSIBLE_LIBRARY": str(PLUGINS / "modules"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",  # the cheapest way for the modules
             **(env or {}),

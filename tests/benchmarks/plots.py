@@ -40,7 +40,7 @@ PLOTS = {
         "CPU time, that of a ping being 1; less is better",
         {
             "hostup_vps_iso, in the controller": "converged task over HTTPS.*",
-            "hostup.cloud, as a module": "the module shell.* over ping",
+            "hostup_vps_iso, as a module": "the module shell of `hostup_vps_iso`.*",
         },
         "converged task over HTTPS.*",
         {"ansible.builtin.ping": 1.0},
