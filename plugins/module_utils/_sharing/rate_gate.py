@@ -8,8 +8,8 @@ Everybody who uses one key at one origin goes by one `RateGate`. Nobody waits un
 that nothing remains. The gate is then closed for as long as the API asks for. Afterwards requests need permissions, a
 gap apart: the time that a request took on the average since the refusal before this one. What could not be sent during
 a long pause is made up for at first, for an API that counts in windows has begun a new one. Then the pace grows, slowly
-and ever faster, and so the gate finds out that the limit is higher or gone: half a minute after it opened nobody waits
-any more, unless the API has refused another request.
+and ever faster, and so the gate finds out that the limit is higher or gone: 24 seconds after it opened nobody waits any
+more, unless the API has refused another request.
 
 All times are seconds of one clock that the caller chooses. ``docs/decisions/rate-gate.md`` says which row of the
 simulation each number is there for.
@@ -24,8 +24,8 @@ FIRST_GAP = 0.08  # seconds between permissions, while nothing is known of the l
 LONGEST_GAP = 10.0  # seconds
 CATCH_UP = 10.0  # times the pace, while what could not be sent during a pause is made up for
 ROUNDED = 2.0  # seconds of a pause that tell nothing: they may be rounding, and the client's own jitter
-DOUBLED = 9.0  # seconds after opening when the pace has doubled; after twice as many it is 2**4, after thrice 2**9
-RECOVERED = 27.0  # seconds after opening when the gate no longer counts
+DOUBLED = 8.0  # seconds after opening when the pace has doubled; after twice as many it is 2**4, after thrice 2**9
+RECOVERED = 3 * DOUBLED  # seconds after opening when the gate no longer counts
 LARGEST = 1e12  # no time and no count is larger
 
 

@@ -295,6 +295,15 @@ def test_many_hosts_at_once(hosts: int, number: int, seconds: float, limit: Limi
     assert outcome.over_floor <= 1.2
 
 
+@every_seed
+@pytest.mark.parametrize("hosts", [60, 300])
+def test_as_many_forks_as_hosts_in_six_windows(hosts: int, seed: int) -> None:
+    """What `make bench` does with real plays: the sixth window is not full, and must not be needed whole."""
+    limit = Limit(math.ceil(hosts * 3 / 5.6), 10.0)
+    outcome = simulate(hosts, forks=hosts, limit=limit, latency=0.03, start_every=0.04, seed=seed)
+    assert outcome.over_floor <= 1.2
+
+
 @every_limit
 @pytest.mark.parametrize("forks", [1, 5, 50])
 @pytest.mark.parametrize(("number", "seconds"), [(1, 60.0), (6, 60.0), (60, 60.0), (100, 60.0), (33, 10.0)])
