@@ -215,13 +215,8 @@ def _converged(stage: Stage) -> list[Row]:
         for count in listed:
             add("list form", [list_task()], count)
         add("nothing", [{"nothing": {"ids": EVERY_ID}, "run_once": True}], max(listed))
-        first = "{{ (" + EVERY_ID.strip("{} ") + ")[:1] }}"
-        plays["the first of them"] = lambda: stage.play(
-            [list_task(vps_ids=first)], ours.vps_ids[: max(listed)], env=ours.env
-        )
-        plays["bare 0"] = lambda: bare(stage, ours, [])
-        plays[f"bare {max(listed)}"] = lambda: bare(stage, ours, ours.vps_ids[: max(listed)])
         done = in_turn(stage, rounds, plays)
+        over_bare = _over_bare(stage, ours, ours.vps_ids[: max(listed)])
         sent_writes = len(ours.emulator.calls.writes())
     theirs = _peers_converged(stage, max(per_host))
     rows = []
@@ -234,12 +229,7 @@ def _converged(stage: Stage) -> list[Row]:
     runs, floors = done[f"list form {max(listed)}"], done[f"nothing {max(listed)}"]
     over = ratios([run.wall for run in runs], [floor.wall for floor in floors])
     rows.append(Row(f"{max(listed)} converged, list form: wall over a task that does nothing", over.text()))
-    ours_cpu = _less([run.cpu for run in runs], [run.cpu for run in done["the first of them"]])
-    bare_cpu = _less([run.cpu for run in done[f"bare {max(listed)}"]], [run.cpu for run in done["bare 0"]])
-    what = f"{max(listed)} converged, list form: CPU a VPS over a bare loop"
-    rows.append(at_most(what, ratios(ours_cpu, bare_cpu), 1.6))
-    each = Figures([1000 * cpu / max(listed) for cpu in bare_cpu])
-    rows.append(Row("CPU a VPS of the bare loop, ms", each.text()))
+    rows += over_bare
     rows.append(exactly("writes sent by all converged plays", sent_writes, 0))
     return rows
 
@@ -251,6 +241,26 @@ def _converged_row(form: str, count: int, runs: list[Outcome], floors: list[Outc
     what = f"{count} converged, {form}: wall over an empty play"
     figure = f"{over.text()}; {wall.median:.1f} s, CPU {cpu.median:.1f} ms a VPS, {peak.median:.0f} MiB"
     return Row(what, figure, peers=theirs)
+
+
+def _over_bare(stage: Stage, ours: Cloud, vps_ids: Sequence[str]) -> list[Row]:
+    """What a VPS costs in list form, and in a bare loop; more rounds than elsewhere, for each is a second of CPU."""
+    first = "{{ (" + EVERY_ID.strip("{} ") + ")[:1] }}"
+    plays = {
+        "list form": lambda: stage.play([list_task()], vps_ids, env=ours.env),
+        "the first of them": lambda: stage.play([list_task(vps_ids=first)], vps_ids, env=ours.env),
+        "bare loop": lambda: bare(stage, ours, vps_ids),
+        "bare loop, no VPS": lambda: bare(stage, ours, []),
+    }
+    done = in_turn(stage, stage.pick(11, 1), plays)
+    cpu = {name: [run.cpu for run in runs] for name, runs in done.items()}
+    least = _less(cpu["bare loop"], cpu["bare loop, no VPS"])
+    over = ratios(_less(cpu["list form"], cpu["the first of them"]), least)
+    each = Figures([1000 * seconds / len(vps_ids) for seconds in least])
+    return [
+        at_most(f"{len(vps_ids)} converged, list form: CPU a VPS over a bare loop", over, 1.6),
+        Row("CPU a VPS of the bare loop, ms", each.text()),
+    ]
 
 
 def _less(above: Sequence[float], below: Sequence[float]) -> list[float]:
