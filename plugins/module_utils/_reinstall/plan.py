@@ -27,10 +27,10 @@ CHECK, AFTER_MOUNT, IGNORE = "check", "after_mount", "ignore"  # boot_order
 FOLLOWS, GIVEN = "follows", "given"  # proof, which may also be NONE
 
 SOONEST = 2.0  # seconds, where it should be done at any moment
-FIRST_LOOK = 20.0  # seconds; hardly an installer takes less
-SHORTEST_LOOK = 7.0  # seconds between looks after that
-ELAPSED_SHARE = 0.1  # of the time elapsed, where nothing is known of this ISO
+SHORTEST_LOOK = 7.0  # seconds between looks after the first
+ELAPSED_SHARE = 0.1  # of the time elapsed, after that
 LATER_THAN_LAST = 1.05  # times the seconds that it took last
+SUPPOSED = 20.0 / LATER_THAN_LAST  # seconds that it took last, where nothing is known; hardly an installer takes less
 LINE_SECONDS = 30.0
 LONG = 2.0  # times the seconds that it took last …
 LONG_SHARE = 0.5  # … or of the time-out
@@ -129,10 +129,9 @@ def has_booted_anew(before: Status | None, now: Status) -> bool:
 
 def next_look(elapsed: float, last_took: float | None) -> float:
     """Seconds until the installer is looked at, before jitter. ``last_took``: the seconds that this ISO took last."""
-    if last_took and elapsed < last_took * LATER_THAN_LAST:
-        return max(SOONEST, last_took * LATER_THAN_LAST - elapsed)
-    if not last_took and elapsed < FIRST_LOOK:
-        return FIRST_LOOK - elapsed
+    first_look = (last_took or SUPPOSED) * LATER_THAN_LAST
+    if elapsed < first_look:
+        return max(SOONEST, first_look - elapsed)
     return max(SHORTEST_LOOK if elapsed < SHORTEST_LOOK * 10 else 0.0, elapsed * ELAPSED_SHARE)
 
 
@@ -144,7 +143,7 @@ def estimate(elapsed: float, last_seen_running: float | None, last_took: float |
     """
     if last_seen_running is not None:
         return (last_seen_running + elapsed) / 2
-    return min(elapsed, last_took or FIRST_LOOK / LATER_THAN_LAST)
+    return min(elapsed, last_took or SUPPOSED)
 
 
 def wait_line(elapsed: float, timeout: float, last_took: float | None) -> str:
